@@ -1,0 +1,123 @@
+"""An attention function that pools to words while the model runs.
+
+Registered under one name with `AttentionInterface` and `AttentionMaskInterface` (without the second, padding
+would be attended to). Layers that are not watched run the library's fast attention; a watched layer writes its
+softmax out, takes the mean over heads and keeps only word-level blocks.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, eager_mask
+
+from pipeline.errors import PipelineError
+
+NAME = "words_pooled"
+
+
+@dataclass(frozen=True)
+class View:
+    """How a token-level map becomes a word-level block: a mean over rows' tokens, a sum over columns'."""
+
+    looks: Float[Tensor, "batch row query"]
+    """Weights of the tokens of each word that looks; rows sum to 1, padding rows to 0."""
+    seen: Float[Tensor, "batch column key"]
+    """Shares of the tokens of each word that is seen; padding rows 0."""
+    special: Float[Tensor, "batch key"]
+    """1 for special tokens, else 0."""
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Word-level attention of one layer and view."""
+
+    block: Float[Tensor, "batch row column"]
+    special: Float[Tensor, "batch row"]
+
+
+class Capture:
+    """Collects word-level blocks of the watched modules during one forward pass.
+
+    Parameters
+    ----------
+    modules : mapping of layer (int, from 1) to attention module
+    """
+
+    def __init__(self, modules: Mapping[int, nn.Module]) -> None:
+        self.layers = sorted(modules)
+        self._views: list[View] = []
+        self._pooled: dict[int, list[Pooled]] = {}
+        for layer, module in modules.items():
+            _WATCHED[module] = (self, layer)
+
+    def run(self, views: list[View], forward: Callable[[], object]) -> tuple[list[list[Pooled]], object]:
+        """Return `[layer][view]` blocks and what `forward()` returned.
+
+        Raises
+        ------
+        PipelineError
+            If a layer's attention was not seen: the model does not use the attention interface.
+        """
+        self._views, self._pooled = views, {}
+        result = forward()
+        missing = [layer for layer in self.layers if layer not in self._pooled]
+        if missing:
+            message = (
+                f"model: its attention must go through the transformers attention interface, but layers {missing} "
+                "did not; use a model class that supports it"
+            )
+            raise PipelineError(message)
+        return [self._pooled[layer] for layer in self.layers], result
+
+    def keep(self, layer: int, attention: Float[Tensor, "batch query key"]) -> None:
+        """Pool the head-averaged map of one layer to words, in every view."""
+        self._pooled[layer] = [
+            Pooled(
+                block=view.looks @ attention @ view.seen.transpose(1, 2),
+                special=(view.looks @ (attention @ view.special.unsqueeze(-1))).squeeze(-1),
+            )
+            for view in self._views
+        ]
+
+
+_WATCHED: "WeakKeyDictionary[nn.Module, tuple[Capture, int]]" = WeakKeyDictionary()
+
+
+def words_pooled_attention(
+    module: nn.Module,
+    query: Float[Tensor, "batch head query dim"],
+    key: Float[Tensor, "batch head key dim"],
+    value: Float[Tensor, "batch head key value_dim"],
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    position_bias: Tensor | None = None,
+    **kwargs: object,
+) -> tuple[Float[Tensor, "batch query head value_dim"], None]:
+    """Return the attention output; a watched module's head mean goes to its `Capture`."""
+    if module not in _WATCHED:
+        if position_bias is not None:
+            kwargs["position_bias"] = position_bias
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
+        )
+    scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    if position_bias is not None:
+        scores = scores + position_bias
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    # Never below float32: half-precision models round the map, not the measurement.
+    weights = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32))
+    capture, layer = _WATCHED[module]
+    capture.keep(layer, weights.mean(dim=1))
+    return (weights.to(value.dtype) @ value).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(NAME, words_pooled_attention)
+AttentionMaskInterface.register(NAME, eager_mask)

@@ -1,0 +1,85 @@
+"""Batches by length under a token budget; shards that an interrupted run finds again."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from pipeline.attention.reader import Example, Reader
+from pipeline.attention.store import PairBlocks, sha256, write_shard
+from pipeline.attention.word_map import UnmappableError
+from pipeline.corpus.pairs import SentencePair
+
+PAIRS_A_SHARD = 1024
+
+
+def batches(examples: Sequence[Example], tokens_per_batch: int) -> Iterator[list[Example]]:
+    """Yield the examples by length, each batch padded to at most `tokens_per_batch` tokens (one pair at least)."""
+    batch: list[Example] = []
+    for example in sorted(examples, key=lambda e: (e.n_tokens, e.pair_id)):
+        if batch and example.n_tokens * (len(batch) + 1) > tokens_per_batch:
+            yield batch
+            batch = []
+        batch.append(example)
+    if batch:
+        yield batch
+
+
+def tokenise_all(reader: Reader, pairs: Sequence[SentencePair]) -> tuple[list[Example], Counter[str]]:
+    """Return the pairs that the model can read and how many it cannot, by reason."""
+    examples, skipped = [], Counter[str]()
+    for pair in pairs:
+        try:
+            examples.append(reader.tokenise(pair))
+        except UnmappableError as error:
+            skipped[error.reason] += 1
+    return examples, skipped
+
+
+def read_all(
+    reader: Reader, examples: Sequence[Example], tokens_per_batch: int, advance: Callable[[int], None]
+) -> list[PairBlocks]:
+    """Return the blocks of all examples in the order in which they came."""
+    blocks = {}
+    for batch in batches(examples, tokens_per_batch):
+        for block in reader.read(batch):
+            blocks[block.pair_id] = block
+        advance(len(batch))
+    return [blocks[example.pair_id] for example in examples]
+
+
+def write_shards(
+    reader: Reader,
+    pairs: Sequence[SentencePair],
+    folder: Path,
+    *,
+    tokens_per_batch: int,
+    advance: Callable[[int], None],
+) -> tuple[dict[str, str], Counter[str], int]:
+    """Return the checksums of the shards, the skipped pairs by reason, and the number of pairs read.
+
+    A shard that already lies in the folder is kept: the folder's name must say what made it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    checksums, skipped, n_read = {}, Counter[str](), 0
+    for start in range(0, len(pairs), PAIRS_A_SHARD):
+        chunk = pairs[start : start + PAIRS_A_SHARD]
+        examples, lost = tokenise_all(reader, chunk)
+        skipped += lost
+        n_read += len(examples)
+        path = folder / f"shard-{start // PAIRS_A_SHARD:05d}.arrow"
+        if path.exists():
+            advance(len(examples))
+        else:
+            write_shard(path, read_all(reader, examples, tokens_per_batch, advance))
+        advance(len(chunk) - len(examples))
+        checksums[path.name] = sha256(path)
+    return checksums, skipped, n_read
+
+
+def move_into_place(folder: Path, target: Path) -> None:
+    """Replace `target` by the finished folder with one rename."""
+    if target.exists():
+        shutil.rmtree(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(target)

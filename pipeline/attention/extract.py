@@ -1,0 +1,128 @@
+"""From sentence pairs and a translator's name to a folder of word-level blocks."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import transformers
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from pipeline.attention.cross import CrossReader
+from pipeline.attention.engine import move_into_place, write_shards
+from pipeline.attention.joint import JointReader
+from pipeline.attention.load import Control, Translator, load_translator
+from pipeline.attention.reader import Reader
+from pipeline.corpus.pairs import SentencePair
+from pipeline.errors import PipelineError
+from pipeline.params import Extract
+from pipeline.params import Translator as TranslatorSpec
+
+
+def make_reader(translator: Translator, spec: TranslatorSpec) -> Reader:
+    """Return the reader that fits what the translator reads."""
+    if spec.reads == "cross":
+        return CrossReader(translator)
+    return JointReader(translator, spec.positions or "continue")
+
+
+def extract(
+    name: str,
+    spec: TranslatorSpec,
+    settings: Extract,
+    pairs: Sequence[SentencePair],
+    *,
+    control: Control,
+    split: str,
+    work: Path,
+    target: Path,
+) -> dict:
+    """Return the manifest; the blocks of all pairs then lie in `target`.
+
+    Shards are written to a folder below `work` that is named by a fingerprint of parameters, code,
+    library versions, model and pairs, so that a run that was cut off goes on with its own shards only.
+
+    Raises
+    ------
+    PipelineError
+        If the model cannot be loaded or not one pair can be read.
+    """
+    translator = load_translator(
+        spec.model,
+        reads=spec.reads,
+        revision=spec.revision,
+        control=control,
+        seed=settings.seed,
+        device=settings.device,
+        dtype=settings.dtype,
+    )
+    reader = make_reader(translator, spec)
+    about = _about(name, spec, settings, translator, reader, control, split)
+    unfinished = work / f"extract-{name}-{split}-{_fingerprint(about, pairs)}"
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns) as bar:
+        job = bar.add_task(f"{name} {split}", total=len(pairs))
+        shards, skipped, n_read = write_shards(
+            reader,
+            pairs,
+            unfinished,
+            tokens_per_batch=settings.tokens_per_batch,
+            advance=lambda n: bar.advance(job, n),
+        )
+    if n_read == 0:
+        message = (
+            f"translators.{name}: at least one pair must be readable, but all {len(pairs)} were left out "
+            f"({dict(skipped)}); check the languages and the sentence lengths"
+        )
+        raise PipelineError(message)
+    manifest = {**about, "n_pairs": n_read, "skipped": dict(sorted(skipped.items())), "shards": shards}
+    text = json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    (unfinished / "manifest.json").write_text(text, encoding="utf-8")
+    move_into_place(unfinished, target)
+    return manifest
+
+
+def _about(
+    name: str,
+    spec: TranslatorSpec,
+    settings: Extract,
+    translator: Translator,
+    reader: Reader,
+    control: Control,
+    split: str,
+) -> dict:
+    config = translator.config
+    return {
+        "translator": name,
+        "split": split,
+        "control": control,
+        "model": spec.model,
+        "model_class": type(translator.model).__name__,
+        "revision": spec.revision or getattr(config, "_commit_hash", None),
+        "n_parameters": sum(p.numel() for p in translator.model.parameters()),
+        "reads": spec.reads,
+        "views": list(reader.views),
+        "n_layers": translator.n_layers,
+        "n_heads": getattr(config, "decoder_attention_heads" if spec.reads == "cross" else "num_attention_heads", None),
+        "conventions": {**reader.conventions, "heads": "mean", "sentence": "natural spelling, normalised"},
+        "dtype": settings.dtype,
+        "device": translator.device.type,
+        "tokens_per_batch": settings.tokens_per_batch,
+        "seed": settings.seed,
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+    }
+
+
+def _fingerprint(about: dict, pairs: Sequence[SentencePair]) -> str:
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for source in sorted(Path(__file__).parent.glob("*.*")):
+        if source.suffix in {".py", ".yaml"}:
+            digest.update(source.read_bytes())
+    model = Path(about["model"])
+    if model.is_dir():
+        for part in sorted(model.iterdir()):
+            digest.update(part.read_bytes())
+    for pair in pairs:
+        digest.update(repr(pair).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,156 @@
+"""What every way of reading a pair shares: tokenised examples, batches as tensors, blocks out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from pipeline.attention.capture import Pooled
+from pipeline.attention.load import Translator
+from pipeline.attention.store import PairBlocks
+from pipeline.attention.tokenise import Side
+from pipeline.attention.word_map import UnmappableError
+from pipeline.corpus.pairs import SentencePair
+
+
+@dataclass(frozen=True)
+class Example:
+    """One tokenised pair; `rows` are the id sequences that the model reads."""
+
+    pair_id: int
+    rows: dict[str, list[int]]
+    src: Float[np.ndarray, "src_word src_token"]
+    tgt: Float[np.ndarray, "tgt_word tgt_token"]
+    special: list[bool]
+    """Which of the tokens that are looked at are special."""
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens in all of the rows that the model reads, once each."""
+        return max(len(row) for row in self.rows.values())
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """Reads sentence pairs with one translator."""
+
+    views: tuple[str, ...]
+    conventions: dict[str, str]
+
+    def tokenise(self, pair: SentencePair) -> Example:
+        """Return the pair as the model reads it; raise `UnmappableError` where that cannot be."""
+        ...
+
+    def read(self, examples: Sequence[Example]) -> list[PairBlocks]:
+        """Return the blocks of a batch of pairs."""
+        ...
+
+
+def check_length(translator: Translator, n_tokens: int, text: str) -> None:
+    """Raise if a sequence is longer than the model takes: nothing is ever cut.
+
+    Raises
+    ------
+    UnmappableError
+        `too_long`.
+    """
+    if n_tokens > translator.max_tokens:
+        message = (
+            f"text: the model takes at most {translator.max_tokens} tokens, got {n_tokens} for {text!r}; "
+            "the pair is left out and counted"
+        )
+        raise UnmappableError("too_long", message)
+
+
+def pad_ids(rows: Sequence[Sequence[int]], value: int, device: torch.device) -> Tensor:
+    """Return the rows as one int64 tensor, shape (batch, length), filled up with `value`."""
+    out = torch.full((len(rows), max(len(row) for row in rows)), value, dtype=torch.long)
+    for row, ids in enumerate(rows):
+        out[row, : len(ids)] = torch.tensor(ids)
+    return _to(out, device)
+
+
+def pad_matrices(
+    matrices: Sequence[np.ndarray], translator: Translator, *, columns: int | None = None
+) -> Float[Tensor, "batch row column"]:
+    """Return the matrices as one tensor filled up with zeros, in at least float32 on the model's device."""
+    shape = (max(m.shape[0] for m in matrices), columns or max(m.shape[1] for m in matrices))
+    dtype = torch.promote_types(translator.model.dtype, torch.float32)
+    out = torch.zeros((len(matrices), *shape), dtype=dtype)
+    for row, matrix in enumerate(matrices):
+        out[row, : matrix.shape[0], : matrix.shape[1]] = torch.from_numpy(matrix)
+    return _to(out, translator.device)
+
+
+def _to(tensor: Tensor, device: torch.device) -> Tensor:
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def word_distances(
+    src: Float[Tensor, "batch level src dim"],
+    tgt: Float[Tensor, "batch level tgt dim"],
+    n_src: Float[Tensor, " batch"],
+    n_tgt: Float[Tensor, " batch"],
+) -> tuple[Float[Tensor, "batch level src tgt"], Float[Tensor, "batch level src tgt"]]:
+    """Return squared Euclidean distances (eq. 1) and cosines after centring each side on its own mean.
+
+    Padding words must be zero vectors; their entries in the result mean nothing.
+    """
+    src_mean = src.sum(2, keepdim=True) / n_src[:, None, None, None]
+    tgt_mean = tgt.sum(2, keepdim=True) / n_tgt[:, None, None, None]
+    src, tgt = src - src_mean, tgt - tgt_mean
+    cosine = normalize(src, dim=-1) @ normalize(tgt, dim=-1).transpose(-1, -2)
+    # Distances do not change with the origin; near the points, the expanded square loses no digits.
+    tgt = tgt + (tgt_mean - src_mean)
+    squares = src.square().sum(-1)[..., :, None] + tgt.square().sum(-1)[..., None, :]
+    return (squares - 2 * src @ tgt.transpose(-1, -2)).clamp_min(0), cosine
+
+
+@dataclass(frozen=True)
+class ViewBlocks:
+    """One view of a batch: all layers, axes as in `PairBlocks`, and who looks."""
+
+    block: Float[Tensor, "batch layer tgt src"]
+    special: Float[Tensor, "batch layer looker"]
+    looker: Side
+
+    @classmethod
+    def of(cls, pooled: Sequence[Sequence[Pooled]], view: int, looker: Side) -> "ViewBlocks":
+        """Return the view from what a capture returned, `[layer][view]`."""
+        block = torch.stack([layer[view].block for layer in pooled], dim=1)
+        special = torch.stack([layer[view].special for layer in pooled], dim=1)
+        return cls(block if looker == "tgt" else block.transpose(-1, -2), special, looker)
+
+
+def unpack(
+    examples: Sequence[Example],
+    views: Sequence[ViewBlocks],
+    distances: tuple[Float[Tensor, "batch level src tgt"], Float[Tensor, "batch level src tgt"]],
+) -> list[PairBlocks]:
+    """Return one `PairBlocks` a pair, padding removed; only word-level arrays leave the device."""
+    attention = torch.stack([view.block for view in views], dim=1).cpu().numpy()
+    special = [view.special.sum(-1).cpu().numpy() for view in views]
+    cost, cosine = (array.cpu().numpy() for array in distances)
+    blocks = []
+    for row, example in enumerate(examples):
+        n_src, n_tgt = len(example.src), len(example.tgt)
+        lookers = [n_tgt if view.looker == "tgt" else n_src for view in views]
+        blocks.append(
+            PairBlocks(
+                pair_id=example.pair_id,
+                attention=attention[row, :, :, :n_tgt, :n_src],
+                cost=cost[row, :, :n_src, :n_tgt],
+                cosine=cosine[row, :, :n_src, :n_tgt],
+                special=np.stack([mass[row] / n for mass, n in zip(special, lookers, strict=True)]),
+                src_pieces=example.src.sum(1),
+                tgt_pieces=example.tgt.sum(1),
+            )
+        )
+    return blocks

@@ -1,0 +1,67 @@
+"""Sentence pairs on disk: `data/corpus/pairs.parquet` and `gold.parquet`."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import PipelineError
+
+SCHEMA = pa.schema(
+    [
+        ("pair_id", pa.int64()),
+        ("src_text", pa.string()),
+        ("tgt_text", pa.string()),
+        ("src_words", pa.list_(pa.string())),
+        ("tgt_words", pa.list_(pa.string())),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class SentencePair:
+    """A sentence, its translation and the words of both; the words spell the text, spaces apart."""
+
+    pair_id: int
+    """Row in the source, from 0; it stays the same when another sample is drawn."""
+    src_text: str
+    tgt_text: str
+    src_words: tuple[str, ...]
+    tgt_words: tuple[str, ...]
+
+
+def write_pairs(path: str | Path, pairs: Iterable[SentencePair]) -> None:
+    """Write the pairs, in the order given, as a Parquet file; the same pairs give the same bytes."""
+    rows = [{name: getattr(pair, name) for name in SCHEMA.names} for pair in pairs]
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path, compression="zstd")
+
+
+def read_pairs(path: str | Path) -> list[SentencePair]:
+    """Return the sentence pairs of a file that `write_pairs` wrote, in its order.
+
+    Raises
+    ------
+    PipelineError
+        If the file is not there or holds something else.
+    """
+    if not Path(path).is_file():
+        message = f"path: must be a Parquet file of sentence pairs, but {path} is not there; run `dvc repro corpus`"
+        raise PipelineError(message)
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        message = f"path: must be a Parquet file of sentence pairs, but {path} is none ({error}); run `dvc repro corpus`"
+        raise PipelineError(message) from None
+    if not table.schema.equals(SCHEMA):
+        message = (
+            f"path: must hold the columns {', '.join(SCHEMA.names)}, but {path} holds "
+            f"{', '.join(table.schema.names)}; run `dvc repro corpus`"
+        )
+        raise PipelineError(message)
+    columns = [table[name].to_pylist() for name in SCHEMA.names]
+    return [
+        SentencePair(pair_id, src_text, tgt_text, tuple(src_words), tuple(tgt_words))
+        for pair_id, src_text, tgt_text, src_words, tgt_words in zip(*columns, strict=True)
+    ]
