@@ -24,7 +24,8 @@ _ONE_WORD = [
 ]
 _NEGATED = re.compile(r"(?i)(can(?='t$)|\w+(?=n't$))")
 _LOOSE_ELISION = re.compile(r"(?i)(?<!['\w])([cdjlmnst]|(?:jusqu|lorsqu|puisqu|quoiqu|qu))' (?=\w)")
-_LOOSE_NEGATION = re.compile(r"(?i)\b(\w+n) ?' ?t\b")
+_VERB = "ai|are|ca|could|did|do|does|had|has|have|is|might|must|need|should|was|were|wo|would"
+_LOOSE_NEGATION = re.compile(rf"(?i)\b((?:{_VERB})n) ?' ?(t)\b")
 _ENTITY = re.compile(r"&(?:[A-Za-z]+\d*|#\d+|#[xX][0-9A-Fa-f]+);")
 
 
@@ -69,7 +70,7 @@ def normalise(text: str, lang: str) -> str:
     text = " ".join(normalizer.normalize(unicodedata.normalize("NFC", text)).split())
     if lang == "fr":
         return _LOOSE_ELISION.sub(r"\1'", text)
-    return _LOOSE_NEGATION.sub(r"\1't", text) if lang == "en" else text
+    return _LOOSE_NEGATION.sub(r"\1'\2", text) if lang == "en" else text
 
 
 def split_words(text: str, lang: str) -> list[str]:
