@@ -11,11 +11,10 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     BertConfig,
     BertForMaskedLM,
-    BertTokenizerFast,
     MarianConfig,
     MarianMTModel,
-    MarianTokenizer,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
 )
 
 from pipeline.mini.vocab import MAX_POSITIONS
@@ -38,7 +37,7 @@ def _pad(rows: list[list[int]], value: int) -> Int[Tensor, "batch length"]:
     return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)
 
 
-def marian_model(tokenizer: MarianTokenizer, *, dim: int = 192, encoder_layers: int = 3) -> MarianMTModel:
+def marian_model(tokenizer: PreTrainedTokenizerBase, *, dim: int = 192, encoder_layers: int = 3) -> MarianMTModel:
     """Return a freshly initialised Marian of 6 decoder layers and 6 heads; global torch seed."""
     pad, eos = tokenizer.pad_token_id, tokenizer.eos_token_id
     config = MarianConfig(
@@ -65,7 +64,7 @@ def marian_model(tokenizer: MarianTokenizer, *, dim: int = 192, encoder_layers: 
     return MarianMTModel(config)
 
 
-def bert_model(tokenizer: BertTokenizerFast, *, dim: int = 192, layers: int = 6) -> BertForMaskedLM:
+def bert_model(tokenizer: PreTrainedTokenizerBase, *, dim: int = 192, layers: int = 6) -> BertForMaskedLM:
     """Return a freshly initialised BERT of 6 heads; global torch seed."""
     config = BertConfig(
         vocab_size=len(tokenizer),

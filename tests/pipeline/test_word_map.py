@@ -1,0 +1,93 @@
+"""Tokens to words: shares, lost characters, real tokenisers on real text."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def _map(text, words, spans):
+    from pipeline.attention.word_map import Tokens, word_map
+    from pipeline.corpus.words import locate_words
+
+    return word_map(locate_words(text, words), Tokens(tuple(range(len(spans))), tuple(spans)), text)
+
+
+def test_pieces_elisions_and_special_tokens():
+    # ▁l  '  homme  ▁bon  . </s>
+    shares = _map("l'homme bon.", ["l'", "homme", "bon", "."], [(0, 1), (1, 2), (2, 7), (7, 11), (11, 12), None])
+    expected = np.array([[1, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0], [0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 1, 0]])
+    np.testing.assert_array_equal(shares, expected)
+
+
+def test_a_token_over_two_words_is_shared_by_characters():
+    shares = _map("abc,", ["abc", ","], [(0, 4)])
+    np.testing.assert_allclose(shares, [[0.75], [0.25]])
+
+
+def test_a_token_that_is_a_space_belongs_to_the_next_word_and_at_the_end_to_the_last():
+    shares = _map("a b ", ["a", "b"], [(0, 1), (1, 2), (2, 3), (3, 4)])
+    np.testing.assert_array_equal(shares, [[1, 0, 0, 0], [0, 1, 1, 1]])
+
+
+def test_lost_characters_are_refused():
+    from pipeline.attention.word_map import UnmappableError
+
+    with pytest.raises(UnmappableError, match=r"every character of a word must be in a token.*'bc'.*left out") as got:
+        _map("a bc", ["a", "bc"], [(0, 1), (1, 3)])
+    assert got.value.reason == "lost_characters"
+
+
+@given(data=st.data())
+def test_columns_of_any_cut_of_any_text_sum_to_one(data):
+    words = data.draw(st.lists(st.text("abcé'", min_size=1, max_size=6), min_size=1, max_size=8))
+    text = " ".join(words)
+    cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=12))
+    edges = sorted({0, len(text), *cuts})
+    shares = _map(text, words, list(zip(edges[:-1], edges[1:], strict=True)))
+    np.testing.assert_allclose(shares.sum(0), 1)
+    assert (shares.sum(1) > 0).all()
+    assert (shares >= 0).all()
+
+
+def test_mean_rows_sum_to_one(rng):
+    from pipeline.attention.word_map import mean_rows
+
+    np.testing.assert_allclose(mean_rows(rng.random((3, 5))).sum(1), 1)
+
+
+class TestTokenise:
+    @pytest.mark.realdata
+    def test_marian_target_goes_through_the_target_pieces(self, shared_data):
+        from transformers import AutoTokenizer
+
+        from pipeline.attention.tokenise import tokenise
+
+        tokenizer = AutoTokenizer.from_pretrained(shared_data / "tokenizers" / "opus-mt-en-fr")
+        text = "Aujourd'hui, l'Assemblée nationale a voté."
+        src, tgt = (tokenise(tokenizer, text, side) for side in ("src", "tgt"))
+        assert len(tgt.ids) < len(src.ids), "French splits into fewer pieces with the French model"
+        assert list(tgt.ids) == tokenizer(text_target=text)["input_ids"]
+        assert tgt.spans[-1] is None
+        assert "".join(text[slice(*span)] for span in tgt.spans[:-1]) == text
+
+    @pytest.mark.realdata
+    def test_text_that_the_pieces_and_the_tokeniser_split_differently(self, shared_data):
+        from transformers import AutoTokenizer
+
+        from pipeline.attention.tokenise import tokenise
+        from pipeline.attention.word_map import UnmappableError
+
+        tokenizer = AutoTokenizer.from_pretrained(shared_data / "tokenizers" / "opus-mt-en-fr")
+        with pytest.raises(UnmappableError, match=r"must agree, but they split '>>fra<< Yes.' differently"):
+            tokenise(tokenizer, ">>fra<< Yes.", "src")
+
+    def test_slow_tokenisers_without_spans_are_refused(self):
+        from pipeline.attention.tokenise import check_tokenizer
+        from pipeline.errors import PipelineError
+
+        class SlowTokenizer:
+            is_fast = False
+
+        with pytest.raises(PipelineError, match=r"must give character spans .* got SlowTokenizer; convert it"):
+            check_tokenizer(SlowTokenizer())
