@@ -23,7 +23,8 @@ _ONE_WORD = [
     r"(?i)\b\w*n't\b",  # split below, before the n
 ]
 _NEGATED = re.compile(r"(?i)(can(?='t$)|\w+(?=n't$))")
-_LOOSE_ELISION = re.compile(r"(?i)(?<!['\w])([cdjlmnst]|(?:jusqu|lorsqu|puisqu|quoiqu|qu))' (?=\w)")
+_ELIDED = "c|d|j|l|m|n|s|t|jusqu|lorsqu|puisqu|quoiqu|qu"
+_LOOSE_ELISION = re.compile(rf"(?i)(?<!['\w])({_ELIDED}) ?' ?(?=\w)")
 _VERB = "ai|are|ca|could|did|do|does|had|has|have|is|might|must|need|should|was|were|wo|would"
 _LOOSE_NEGATION = re.compile(rf"(?i)\b((?:{_VERB})n) ?' ?(t)\b")
 _ENTITY = re.compile(r"&(?:[A-Za-z]+\d*|#\d+|#[xX][0-9A-Fa-f]+);")
@@ -67,7 +68,9 @@ def normalise(text: str, lang: str) -> str:
     """
     normalizer, _, _ = _moses(lang)
     text = _ENTITY.sub(lambda entity: html.unescape(entity[0]), text).translate(_CLEAN)
-    text = " ".join(normalizer.normalize(unicodedata.normalize("NFC", text)).split())
+    # Spaces first: Moses would write the French 12 345 as 12,345, another number.
+    text = normalizer.normalize(" ".join(unicodedata.normalize("NFC", text).split()))
+    text = " ".join(text.split())
     if lang == "fr":
         return _LOOSE_ELISION.sub(r"\1'", text)
     return _LOOSE_NEGATION.sub(r"\1'\2", text) if lang == "en" else text
@@ -86,7 +89,22 @@ def split_words(text: str, lang: str) -> list[str]:
     """
     _, tokenizer, _ = _moses(lang)
     words = tokenizer.tokenize(text, escape=False, protected_patterns=_ONE_WORD)
-    return [part for word in words for part in _split_negation(word)]
+    words = [part for word in words for part in _split_negation(word)]
+    return _join_elisions(text, words) if lang == "fr" and "'" in words else words
+
+
+def _join_elisions(text: str, words: list[str]) -> list[str]:
+    """Return the words with `d'` in one piece before a number or a quote, where Moses sees no elision."""
+    joined: list[str] = []
+    at = 0
+    for i, word in enumerate(words):
+        at = text.find(word, at) + len(word)
+        tight = text[at : at + 1].strip() and text[at - len(word) - 1 : at - len(word)].strip()
+        if word == "'" and tight and i and words[i - 1].lower() in _ELIDED.split("|"):
+            joined[-1] += word
+        else:
+            joined.append(word)
+    return joined
 
 
 def _split_negation(word: str) -> list[str]:

@@ -1,0 +1,39 @@
+"""One thin script a DVC stage: read the parameters, call a room, write the outputs."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from pipeline.errors import PipelineError
+
+T = TypeVar("T")
+
+
+def run_stage(main: Callable[[], object]) -> None:
+    """Run a stage; what the user can mend is said on stderr, one line a problem, with exit code 1."""
+    try:
+        main()
+    except PipelineError as error:
+        for line in str(error).splitlines():
+            say(f"error: {line}")
+        sys.exit(1)
+
+
+def say(line: str) -> None:
+    """Write one line for the person who watches."""
+    sys.stderr.write(line + "\n")
+
+
+def track(description: str, total: int | None = None) -> Callable[[Iterable[T]], Iterator[T]]:
+    """Return a function that passes items on and draws a progress bar, on a terminal only."""
+
+    def pass_on(items: Iterable[T]) -> Iterator[T]:
+        from rich.console import Console
+        from rich.progress import track as draw
+
+        console = Console(stderr=True)
+        yield from draw(
+            items, description, total=total, console=console, transient=True, disable=not console.is_terminal
+        )
+
+    return pass_on

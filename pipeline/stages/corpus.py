@@ -1,0 +1,34 @@
+"""Stage `corpus`: sentence pairs of the source, and of the gold set, into data/corpus."""
+
+from pipeline._output import replacing, write_json
+from pipeline.corpus.gold import read_gold_pairs
+from pipeline.corpus.pairs import write_pairs
+from pipeline.corpus.select import select_pairs
+from pipeline.corpus.sources import open_source
+from pipeline.params import load_params
+from pipeline.stages import run_stage, say, track
+
+
+def main() -> None:
+    """Write pairs.parquet, selection.json and, if there is a gold set, gold.parquet."""
+    params = load_params()
+    langs = {"src_lang": params.corpus.src_lang, "tgt_lang": params.corpus.tgt_lang}
+    method = params.sample.method
+    source = open_source(params.corpus, method=method, track=track("reading the source"), say=say)
+    gold = read_gold_pairs(params.gold, **langs) if params.gold else None
+    pairs, selection = select_pairs(
+        source, params.sample, **langs, track=track("choosing sentences", params.sample.n_pairs)
+    )
+    with replacing("data/corpus") as folder:
+        write_pairs(folder / "pairs.parquet", pairs)
+        write_json(folder / "selection.json", selection)
+        if gold is not None:
+            write_pairs(folder / "gold.parquet", gold)
+    why = ", ".join(f"{n} {reason}" for reason, n in selection["dropped"].items() if n) or "none"
+    say(f"corpus: kept {len(pairs)} pairs of {selection['looked_at']} looked at (dropped: {why})")
+    if selection["short_by"]:
+        say(f"corpus: that is all there is; {selection['short_by']} fewer than sample.n_pairs")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,173 @@
+"""Which pairs are kept: a seeded order, reasons, hashes, and files that are the same each time."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pipeline.corpus.select as module
+from pipeline.corpus.files import TextRows, parallel_files
+from pipeline.corpus.pairs import SentencePair, read_pairs, write_pairs
+from pipeline.corpus.select import REASONS, select_pairs
+from pipeline.errors import PipelineError
+from pipeline.params import Sample
+
+LANGS = {"src_lang": "en", "tgt_lang": "fr"}
+
+
+def numbered(n: int) -> TextRows:
+    return TextRows(
+        "files", [f"sentence number {i}." for i in range(n)], [f"phrase numéro {i}." for i in range(n)]
+    )
+
+
+def sample(**changes: int) -> Sample:
+    return Sample(**{"n_pairs": 10, "seed": 1, "min_words": 3, "max_words": 6, "min_links": 1} | changes)
+
+
+def test_rows_come_from_our_own_permutation() -> None:
+    pairs, selection = select_pairs(numbered(100), sample(), **LANGS)
+    expected = np.sort(np.random.default_rng(1).permutation(100)[:10])
+    assert [pair.pair_id for pair in pairs] == expected.tolist()
+    assert pairs[0].src_text == f"sentence number {expected[0]}."
+    assert pairs[0].tgt_words == ("phrase", "numéro", str(expected[0]), ".")
+    assert (selection["kept"], selection["wanted"], selection["short_by"], selection["looked_at"]) == (
+        10,
+        10,
+        0,
+        10,
+    )
+
+
+def test_every_reason_is_counted() -> None:
+    good = ("one good sentence", "une bonne phrase")
+    rows = [
+        good,
+        good,
+        ("  one good\tsentence ", "une bonne phrase"),
+        ("", "une bonne phrase"),
+        ("one good sentence", "\u200b"),
+        ("the same here", "the same here"),
+        ("too short", "deux mots"),
+        ("one good sentence", "court"),
+        ("one two three, four, five", "un deux trois"),
+        ("word " * 100_000, "un deux trois"),
+    ]
+    source = TextRows("files", [src for src, _ in rows], [tgt for _, tgt in rows])
+    pairs, selection = select_pairs(source, sample(), **LANGS)
+    expected = {"empty": 2, "identical": 1, "too_short": 2, "too_long": 2, "duplicate": 2, "unsplittable": 0}
+    assert selection["dropped"] == expected
+    assert [(pair.src_text, pair.tgt_text) for pair in pairs] == [good]
+    assert (selection["kept"], selection["short_by"], selection["looked_at"], selection["n_rows"]) == (
+        1,
+        9,
+        10,
+        10,
+    )
+
+
+def test_words_that_do_not_spell_their_text_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    split = module.split_words
+    monkeypatch.setattr(
+        module, "split_words", lambda text, lang: ["?", "?", "?"] if "7" in text else split(text, lang)
+    )
+    pairs, selection = select_pairs(numbered(10), sample(), **LANGS)
+    assert selection["dropped"]["unsplittable"] == 1
+    assert 7 not in {pair.pair_id for pair in pairs}
+
+
+def test_a_smaller_sample_is_a_part_of_a_larger_one() -> None:
+    small, _ = select_pairs(numbered(50), sample(n_pairs=5), **LANGS)
+    large, _ = select_pairs(numbered(50), sample(n_pairs=20), **LANGS)
+    assert set(small) < set(large)
+
+
+def test_seeds_differ_and_the_same_seed_does_not() -> None:
+    first, again, other = (select_pairs(numbered(200), sample(seed=seed), **LANGS) for seed in (1, 1, 2))
+    assert first == again
+    assert first[1]["sha256_rows"] != other[1]["sha256_rows"]
+    assert first[1]["sha256_text"] != other[1]["sha256_text"]
+
+
+class InAnyOrder(TextRows):
+    """A source that hands out its rows sorted, as a stream must."""
+
+    def fetch(self, rows: np.ndarray) -> Iterator[tuple[int, str, str]]:
+        return super().fetch(np.sort(rows))
+
+
+@given(first=st.floats(0.1, 7), n_pairs=st.integers(1, 30))
+@settings(deadline=None, max_examples=25)
+def test_rows_fetched_at_once_change_nothing(first: float, n_pairs: int) -> None:
+    plain = numbered(40)
+    src = [text if i % 3 else "short" for i, text in enumerate(plain.src)]
+    expected = select_pairs(TextRows("files", src, plain.tgt), sample(n_pairs=n_pairs), **LANGS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_DRAWN_FIRST", first)
+        patch.setattr(module, "_DRAWN_AT_LEAST", 1)
+        found = select_pairs(InAnyOrder("files", src, plain.tgt), sample(n_pairs=n_pairs), **LANGS)
+    assert found == expected
+
+
+def test_progress_sees_the_kept_pairs() -> None:
+    seen = []
+
+    def track(pairs: Iterator[SentencePair]) -> Iterator[SentencePair]:
+        for pair in pairs:
+            seen.append(pair.pair_id)
+            yield pair
+
+    pairs, _ = select_pairs(numbered(30), sample(), **LANGS, track=track)
+    assert sorted(seen) == [pair.pair_id for pair in pairs]
+
+
+@pytest.mark.parametrize(
+    ("source", "match"),
+    [
+        (numbered(0), r"all 0 rows were not \(the source has no rows\)"),
+        (TextRows("files", ["a", "", "b"], ["x", "y", "z"]), r"all 3 rows were not \(1 empty, 2 too_short\)"),
+    ],
+)
+def test_no_pair_at_all_is_an_error(source: TextRows, match: str) -> None:
+    with pytest.raises(PipelineError, match=match):
+        select_pairs(source, sample(), **LANGS)
+
+
+def test_pairs_survive_the_disk_byte_for_byte(tmp_path: Path) -> None:
+    pairs, _ = select_pairs(numbered(30), sample(), **LANGS)
+    write_pairs(tmp_path / "a.parquet", pairs)
+    write_pairs(tmp_path / "b.parquet", pairs)
+    assert read_pairs(tmp_path / "a.parquet") == pairs
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    write_pairs(tmp_path / "none.parquet", [])
+    assert read_pairs(tmp_path / "none.parquet") == []
+
+
+def test_files_that_are_no_pairs_are_refused(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pytest.raises(PipelineError, match=r"p\.parquet is not there; run `dvc repro corpus`"):
+        read_pairs(tmp_path / "p.parquet")
+    (tmp_path / "p.parquet").write_bytes(b"PAR1 cut off")
+    with pytest.raises(PipelineError, match=r"p\.parquet is none .*; run `dvc repro corpus`"):
+        read_pairs(tmp_path / "p.parquet")
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "p.parquet")
+    with pytest.raises(PipelineError, match=r"must hold the columns pair_id, .* holds a; run"):
+        read_pairs(tmp_path / "p.parquet")
+
+
+@pytest.mark.realdata
+def test_the_newstest_gives_usable_pairs(shared_data: Path) -> None:
+    name = str(shared_data / "newstest/newstest2012")
+    source = parallel_files([f"{name}.en"], [f"{name}.fr"])
+    settings_ = sample(n_pairs=300, min_words=5, max_words=40)
+    pairs, selection = select_pairs(source, settings_, **LANGS)
+    assert len(pairs) == 300
+    assert selection["dropped"]["unsplittable"] == 0
+    assert 0.1 < selection["dropped"]["too_long"] / selection["looked_at"] < 0.3
+    assert set(selection["dropped"]) == set(REASONS)
+    assert all(5 <= len(words) <= 40 for pair in pairs for words in (pair.src_words, pair.tgt_words))
