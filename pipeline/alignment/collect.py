@@ -1,0 +1,277 @@
+"""One pass over a translator's blocks: what each pair adds to curves, matches and correlations."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from rich.console import Console
+from rich.progress import track
+
+from pipeline.alignment.controls import control_block, mispaired_partners
+from pipeline.alignment.scores import (
+    SCORES,
+    Convention,
+    SomeLinks,
+    check_links,
+    mean_over_tokens,
+    score_links,
+    without_last_words,
+)
+from pipeline.alignment.transport import (
+    N_SUMS,
+    correlation_sums,
+    exact_masses,
+    level_of,
+    match_links,
+    plan_for_view,
+)
+from pipeline.attention.store import PairBlocks
+from pipeline.corpus.pairs import SentencePair
+from pipeline.errors import PipelineError
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The pairs that can be measured, in the order of the corpus: an index into everything below.
+
+    Attributes
+    ----------
+    ids : tuple of int
+        `pair_id` of each.
+    links : tuple of int arrays, shape (link, 2)
+        Dictionary links of each, at least one.
+    n_src, n_tgt : int array, shape (pair,)
+        Words of each.
+    partners : int array, shape (pair,)
+        Whose links the mispaired control reads; -1 where there is no pair that fits.
+    transported : bool array, shape (pair,)
+        Which pairs are matched by transport: a seeded sample.
+    dropped : dict
+        Pairs that cannot be measured, by reason.
+    """
+
+    ids: tuple[int, ...]
+    links: tuple[SomeLinks, ...]
+    n_src: Int[np.ndarray, " pair"]
+    n_tgt: Int[np.ndarray, " pair"]
+    partners: Int[np.ndarray, " pair"]
+    transported: Bool[np.ndarray, " pair"]
+    dropped: dict[str, int]
+
+
+def choose_sample(
+    pairs: Sequence[SentencePair],
+    links: Mapping[int, SomeLinks],
+    *,
+    convention: Convention,
+    min_links: int,
+    transport_pairs: int,
+    seed: int,
+) -> Sample:
+    """Return the pairs that have enough links; the seed says which are mispaired and which transported.
+
+    Raises
+    ------
+    PipelineError
+        If a link lies outside of its pair, or no pair has enough.
+    """
+    kept, dropped = [], {"no_links": 0, "too_few_links": 0}
+    for pair in pairs:
+        size = len(pair.src_words), len(pair.tgt_words)
+        own = links.get(pair.pair_id)
+        if own is None or not len(own):
+            dropped["no_links"] += 1
+            continue
+        check_links(own, n_src=size[0], n_tgt=size[1], where=f"links of pair {pair.pair_id}")
+        if convention == "notebook":
+            own = without_last_words(own, n_src=size[0], n_tgt=size[1])
+        if len(own) >= max(min_links, 1):
+            kept.append((pair.pair_id, own, *size))
+        else:
+            dropped["too_few_links"] += 1
+    if not kept:
+        message = (
+            f"links: some of {len(pairs)} pairs must have {max(min_links, 1)} dictionary links, but none has;"
+            " is the dictionary for these languages?"
+        )
+        raise PipelineError(message)
+    ids, own_links, n_src, n_tgt = zip(*kept, strict=True)
+    sizes = np.array(n_src), np.array(n_tgt)
+    rng = np.random.default_rng(seed)
+    transported = np.zeros(len(ids), dtype=bool)
+    transported[rng.permutation(len(ids))[:transport_pairs]] = True
+    partners = mispaired_partners(*sizes, np.array([len(own) for own in own_links]), rng)
+    return Sample(ids, own_links, *sizes, partners, transported, {k: n for k, n in dropped.items() if n})
+
+
+@dataclass
+class Collected:
+    """What a pass over one split's blocks leaves, NaN for pairs that it does not hold.
+
+    Attributes
+    ----------
+    scores, mispaired : float array, shape (pair, view, layer, score)
+        On the pair's own links, and on its partner's.
+    special : float array, shape (pair, view, layer)
+        Attention on special tokens, mean over the words that look.
+    matches : float array, shape (pair, level)
+        Share of linked words that transport matches; transported pairs only, as the two below.
+    tied : bool array, shape (pair, level)
+        Whether another matching is as cheap.
+    plan, plan_position : float array, shape (pair, view, layer, sums)
+        `correlation_sums` of attention, and of the position control, with this split's plans.
+    example : PairBlocks or None
+        Blocks of the pair asked for, attention by the convention; the next one that is there if it is not.
+    """
+
+    scores: Float[np.ndarray, "pair view layer score"]
+    mispaired: Float[np.ndarray, "pair view layer score"]
+    special: Float[np.ndarray, "pair view layer"]
+    matches: Float[np.ndarray, "pair level"]
+    tied: Bool[np.ndarray, "pair level"]
+    plan: Float[np.ndarray, "pair view layer sums"]
+    plan_position: Float[np.ndarray, "pair view layer sums"]
+    example: PairBlocks | None = None
+
+    @classmethod
+    def empty(cls, n_pairs: int, n_views: int, n_layers: int) -> "Collected":
+        """Return arrays without a single pair in them."""
+
+        def unknown(*shape: int) -> np.ndarray:
+            return np.full((n_pairs, *shape), np.nan)
+
+        grid = (n_views, n_layers)
+        return cls(
+            scores=unknown(*grid, len(SCORES)),
+            mispaired=unknown(*grid, len(SCORES)),
+            special=unknown(*grid),
+            matches=unknown(n_layers + 1),
+            tied=np.zeros((n_pairs, n_layers + 1), dtype=bool),
+            plan=unknown(*grid, N_SUMS),
+            plan_position=unknown(*grid, N_SUMS),
+        )
+
+    @property
+    def seen(self) -> Bool[np.ndarray, " pair"]:
+        """Which pairs the split holds."""
+        return ~np.isnan(self.special[:, 0, 0])
+
+    def take(self, rows: Int[np.ndarray, " row"] | Bool[np.ndarray, " pair"]) -> "Collected":
+        """Return the same for some of the pairs."""
+        arrays = {name: value[rows] for name, value in vars(self).items() if name != "example"}
+        return Collected(**arrays, example=self.example)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One split to go through, and by which conventions.
+
+    Attributes
+    ----------
+    views : tuple of str
+        Of the blocks.
+    n_layers : int
+        Of the blocks.
+    convention : Convention
+        `paper` and `notebook` take the mean over the tokens of a seen word.
+    level_rule : str
+        Which plan stands beside which layer.
+    seed : int
+        Shuffles before ties are broken, the same for every split.
+    example : int
+        Index into the sample of the pair to keep.
+    label : str
+        Names the progress bar.
+    """
+
+    views: tuple[str, ...]
+    n_layers: int
+    convention: Convention
+    level_rule: str
+    seed: int
+    example: int = 0
+    label: str = "blocks"
+
+    def run(self, blocks: Iterable[PairBlocks], sample: Sample, *, n_blocks: int | None = None) -> Collected:
+        """Return what all pairs of the sample add; pairs without links are passed over.
+
+        Raises
+        ------
+        PipelineError
+            If a block has other sizes than the sentences or the manifest say.
+        """
+        index = {pair_id: row for row, pair_id in enumerate(sample.ids)}
+        out = Collected.empty(len(sample.ids), len(self.views), self.n_layers)
+        best = len(sample.ids)
+        for pair in watched(blocks, self.label, n_blocks):
+            row = index.get(pair.pair_id)
+            if row is None:
+                continue
+            attention = self._attention(pair, sample, row)
+            self._add(out, sample, row, pair, attention)
+            distance = (row - self.example) % len(sample.ids)
+            if distance < best:
+                best, out.example = distance, _with_attention(pair, attention)
+        return out
+
+    def _attention(self, pair: PairBlocks, sample: Sample, row: int) -> Float[np.ndarray, "view layer tgt src"]:
+        expected = (len(self.views), self.n_layers, sample.n_tgt[row], sample.n_src[row])
+        if pair.attention.shape != expected:
+            message = (
+                f"blocks: pair {pair.pair_id} must have view, layer, tgt, src {tuple(map(int, expected))}, "
+                f"as its sentences have, but has {pair.attention.shape}; run `dvc repro extract`"
+            )
+            raise PipelineError(message)
+        return attention_by_convention(pair, self.views, self.convention)
+
+    def _add(self, out: Collected, sample: Sample, row: int, pair: PairBlocks, attention: np.ndarray) -> None:
+        links, partner = sample.links[row], sample.partners[row]
+        out.scores[row] = score_links(attention, links)
+        out.special[row] = pair.special
+        if partner >= 0:
+            out.mispaired[row] = score_links(attention, sample.links[partner])
+        if not sample.transported[row]:
+            return
+        shuffles = np.random.default_rng([self.seed, pair.pair_id])
+        out.matches[row], out.tied[row] = match_links(pair.cost, links, shuffles)
+        plans = self.plans(pair.cost)
+        n_src, n_tgt = pair.cost.shape[1:]
+        position = control_block("position", n_src, n_tgt, self.views)
+        out.plan[row] = correlation_sums(attention, plans)
+        out.plan_position[row] = correlation_sums(np.broadcast_to(position[:, None], plans.shape), plans)
+
+    def plans(self, cost: Float[np.ndarray, "level src tgt"]) -> Float[np.ndarray, "view layer tgt src"]:
+        """Return the exact plan beside each layer, laid out as the blocks of each view."""
+        levels = [level_of(layer, self.level_rule) for layer in range(1, self.n_layers + 1)]
+        masses = [exact_masses(cost[level]) for level in levels]
+        return np.stack([[plan_for_view(plan, view) for plan in masses] for view in self.views])
+
+
+def watched(blocks: Iterable[PairBlocks], label: str, n_blocks: int | None) -> Iterable[PairBlocks]:
+    """Return the blocks with a progress bar on the standard error output, on a terminal only."""
+    console = Console(stderr=True)
+    return track(blocks, label, total=n_blocks, console=console, transient=True, disable=not console.is_terminal)
+
+
+def attention_by_convention(
+    pair: PairBlocks, views: tuple[str, ...], convention: Convention
+) -> Float[np.ndarray, "view layer tgt src"]:
+    """Return the blocks as a convention pools them: stored sums, or means over the tokens of a seen word."""
+    if convention == "corrected":
+        return pair.attention
+    return mean_over_tokens(pair.attention, views=views, src_pieces=pair.src_pieces, tgt_pieces=pair.tgt_pieces)
+
+
+def control_scores(control: str, sample: Sample, views: tuple[str, ...]) -> Float[np.ndarray, "pair view score"]:
+    """Return the scores of the `uniform` or `position` control on the links of every pair."""
+    return np.stack(
+        [
+            score_links(control_block(control, int(n_src), int(n_tgt), views), links)
+            for links, n_src, n_tgt in zip(sample.links, sample.n_src, sample.n_tgt, strict=True)
+        ]
+    )
+
+
+def _with_attention(pair: PairBlocks, attention: np.ndarray) -> PairBlocks:
+    return PairBlocks(**{**vars(pair), "attention": attention})

@@ -1,0 +1,130 @@
+"""What a measurement leaves: tables, the pair of Figure 1, summary, headline; the same bytes each time."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline._output import replacing, write_json
+from pipeline.alignment.collect import Pass, Sample
+from pipeline.alignment.transport import level_of
+from pipeline.attention.store import PairBlocks
+from pipeline.corpus.pairs import SentencePair
+
+TABLES = ("curves", "matches", "plan_correlation", "paired", "aer")
+DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """All metrics of one translator.
+
+    Attributes
+    ----------
+    tables : dict of DataFrame
+        By the names of `TABLES`.
+    example : dict
+        The pair of Figure 1.
+    summary : dict
+        Counts, best layers, special mass and the signature: every choice that the numbers depend on.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    example: dict = field(repr=False)
+    summary: dict = field(repr=False)
+
+
+def write_metrics(metrics: Metrics, folder: Path | str) -> None:
+    """Write one CSV a table, `example.json`, `summary.json` and `headline.json`, all or none of them.
+
+    Six digits, sorted keys, no clock and no path: the same metrics give the same bytes.
+    """
+    with replacing(folder) as part:
+        for name in TABLES:
+            text = metrics.tables[name].to_csv(index=False, float_format=f"%.{DIGITS}f", lineterminator="\n")
+            (part / f"{name}.csv").write_text(text, encoding="utf-8", newline="\n")
+        write_json(part / "example.json", _plain(metrics.example))
+        write_json(part / "summary.json", _plain(metrics.summary))
+        write_json(part / "headline.json", _plain(headline(metrics.summary)))
+
+
+def headline(summary: dict) -> dict:
+    """Return the few numbers that runs are compared by: best layers, chosen on one half, values on the other.
+
+    `correspondence` is the convention's score, by view; `match` and `plan_correlation` are those of Figures
+    7 and 9; `aer` is there with a gold set. Layer numbers stand beside the values.
+    """
+    best, score = summary["best"], summary["signature"]["headline_score"]
+
+    def short(row: dict) -> dict:
+        return {"layer": row["layer"], "value": row["value"]}
+
+    numbers = {
+        "n_pairs": summary["n_pairs"],
+        "correspondence": {row["view"]: short(row) for row in best["scores"] if row["score"] == score},
+        "match": short(best["match"][0]),
+        "plan_correlation": {row["view"]: short(row) for row in best["plan_correlation"]},
+    }
+    if "aer" in best:
+        numbers["aer"] = {source: row["aer"] for source, row in best["aer"].items()}
+    return numbers
+
+
+def example_of(blocks: PairBlocks, pairs: Sequence[SentencePair], sample: Sample, walk: Pass) -> dict:
+    """Return the pair of Figure 1 as plain numbers: blocks by view and layer, and the plan beside each layer.
+
+    Matrices are (tgt, src). `position` is the pair's place among the selected pairs, `cost_level` the level
+    of the cost that the plan of a layer is made from.
+    """
+    position = next(i for i, pair in enumerate(pairs) if pair.pair_id == blocks.pair_id)
+    pair, layers = pairs[position], range(1, walk.n_layers + 1)
+    return {
+        "pair_id": pair.pair_id,
+        "position": position,
+        "src_text": pair.src_text,
+        "tgt_text": pair.tgt_text,
+        "src_words": list(pair.src_words),
+        "tgt_words": list(pair.tgt_words),
+        "links": sample.links[sample.ids.index(pair.pair_id)].tolist(),
+        "attention": _by_view(blocks.attention, walk.views, layers),
+        "plan": _by_view(walk.plans(blocks.cost), walk.views, layers),
+        "cost_level": {str(layer): level_of(layer, walk.level_rule) for layer in layers},
+    }
+
+
+def _by_view(array: np.ndarray, views: Sequence[str], layers: Iterable[int]) -> dict[str, dict[str, list]]:
+    return {
+        view: {str(layer): array[v, row].tolist() for row, layer in enumerate(layers)} for v, view in enumerate(views)
+    }
+
+
+def _plain(value: object) -> object:
+    """Return a value for JSON: floats rounded, no NaN."""
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float):
+        return round(value, DIGITS) if math.isfinite(value) else None
+    return value
+
+
+def combine_aer(folder: Path | str, translators: Sequence[str]) -> pd.DataFrame:
+    """Return the `aer.csv` of several translators in one table, column `translator` first.
+
+    Parameters
+    ----------
+    folder : Path or str
+        Holds one folder a translator, from `write_metrics`.
+    translators : sequence of str
+        Their names, in the order of the rows.
+    """
+    frames = []
+    for name in translators:
+        frame = pd.read_csv(Path(folder) / name / "aer.csv", dtype={"layer": "Int64", "view": "str"})
+        frame.insert(0, "translator", name)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,211 @@
+"""Link extraction: each method against a hand example, a law or another tool's files."""
+
+from itertools import combinations, permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.alignment.gold import read_lengths, read_links_file
+from pipeline.alignment.matching import METHODS, MatchSettings, extract_links, link_mask, symmetrise
+from pipeline.errors import PipelineError
+
+EQUIVARIANT = ("argmax_src", "argmax_tgt", "intersection", "union", "itermax", "mwmf", "transport")
+SIMILARITY = np.array([[0.9, 0.8, 0.1], [0.7, 0.1, 0.2], [0.3, 0.2, 0.15]])
+
+
+@st.composite
+def matrices(draw, max_words=7):
+    shape = draw(st.integers(1, max_words)), draw(st.integers(1, max_words))
+    return np.random.default_rng(draw(st.integers(0, 2**32 - 1))).random(shape)
+
+
+def pairs(links):
+    return [tuple(link) for link in links.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("argmax_src", [(0, 0), (1, 0), (2, 0)]),
+        ("argmax_tgt", [(0, 0), (0, 1), (1, 2)]),
+        ("intersection", [(0, 0)]),
+        ("union", [(0, 0), (0, 1), (1, 0), (1, 2), (2, 0)]),
+        ("transport", [(0, 1), (1, 0), (2, 2)]),
+        ("mwmf", [(0, 1), (1, 0), (2, 2)]),
+        # round 2: the words 0 count 0.9 and (0, 0) is out; 0.72 for (0, 1) and 0.63 for (1, 0) are mutual
+        ("itermax", [(0, 0), (0, 1), (1, 0)]),
+    ],
+)
+def test_methods_by_hand(method, expected):
+    assert pairs(extract_links(SIMILARITY, method)) == expected
+
+
+def test_every_method_finds_a_clear_permutation(rng):
+    order = rng.permutation(8)
+    similarity = np.full((8, 8), 0.05) + 0.01 * rng.random((8, 8))
+    similarity[np.arange(8), order] = 0.95
+    whole = MatchSettings(share=1.0)
+    for method in METHODS:
+        assert pairs(extract_links(similarity, method, settings=whole)) == list(enumerate(order)), method
+        assert pairs(extract_links(1 - similarity, method, kind="cost", settings=whole)) == list(enumerate(order)), (
+            method
+        )
+
+
+@pytest.mark.parametrize("method", EQUIVARIANT)
+@given(matrix=matrices(), seed=st.integers(0, 2**32 - 1))
+def test_permuting_words_permutes_links(method, matrix, seed):
+    rng = np.random.default_rng(seed)
+    rows, columns = rng.permutation(matrix.shape[0]), rng.permutation(matrix.shape[1])
+    np.testing.assert_array_equal(
+        link_mask(matrix[rows][:, columns], method), link_mask(matrix, method)[rows][:, columns]
+    )
+
+
+@pytest.mark.parametrize("method", [*EQUIVARIANT, "partial"])
+@given(matrix=matrices())
+def test_swapping_sides_transposes_links(method, matrix):
+    swapped = {"argmax_src": "argmax_tgt", "argmax_tgt": "argmax_src"}.get(method, method)
+    np.testing.assert_array_equal(link_mask(matrix.T, swapped), link_mask(matrix, method).T)
+
+
+@given(matrices(max_words=5))
+def test_transport_is_the_best_of_all_one_to_one_links(matrix):
+    mask = link_mask(matrix, "transport")
+    short = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    best = max(short[range(len(short)), p].sum() for p in permutations(range(short.shape[1]), len(short)))
+    assert matrix[mask].sum() == pytest.approx(best)
+    assert mask.sum() == min(matrix.shape)
+    assert mask.sum(0).max() == mask.sum(1).max() == 1
+
+
+def test_mwmf_leaves_words_out_that_only_cost():
+    similarity = np.array([[0.5, -0.2], [-0.1, -0.3]])
+    assert pairs(extract_links(similarity, "mwmf")) == [(0, 0)]
+    assert pairs(extract_links(similarity, "transport")) == [(0, 0), (1, 1)]
+
+
+@given(matrices())
+def test_itermax_holds_the_intersection_and_one_round_is_the_intersection(matrix):
+    mutual = link_mask(matrix, "intersection")
+    assert (link_mask(matrix, "itermax") >= mutual).all()
+    np.testing.assert_array_equal(link_mask(matrix, "itermax", settings=MatchSettings(rounds=1)), mutual)
+
+
+@given(st.integers(2, 5), st.integers(0, 2**32 - 1))
+@settings(deadline=None)
+def test_partial_transport_finds_the_best_links_of_fewer_words(n, seed):
+    similarity = np.random.default_rng(seed).random((n, n))
+    all_words, one_less = (MatchSettings(share=share) for share in (1.0, (n - 1) / n))
+    np.testing.assert_array_equal(
+        link_mask(similarity, "partial", settings=all_words), link_mask(similarity, "transport")
+    )
+    mask = link_mask(similarity, "partial", settings=one_less)
+    best = max(
+        similarity[rows, columns].sum()
+        for rows in permutations(range(n), n - 1)
+        for columns in combinations(range(n), n - 1)
+    )
+    assert mask.sum() == n - 1
+    assert similarity[mask].sum() == pytest.approx(best)
+
+
+def test_partial_transport_drops_the_dearest_word():
+    cost = np.array([[0.0, 5, 5, 5], [5, 0.1, 5, 5], [5, 5, 0.2, 5], [5, 5, 5, 4]])
+    three_of_four = MatchSettings(share=0.75)
+    assert pairs(extract_links(cost, "partial", kind="cost", settings=three_of_four)) == [
+        (0, 0),
+        (1, 1),
+        (2, 2),
+    ]
+
+
+def test_unbalanced_transport_leaves_out_a_word_without_a_translation():
+    cost = np.array([[0.0, 1, 1], [1, 0.0, 1], [1, 1, 1]])
+    loose = MatchSettings(reg=0.02, reg_marginal=0.2)
+    assert pairs(extract_links(cost, "unbalanced", kind="cost", settings=loose)) == [(0, 0), (1, 1)]
+
+
+def test_entropic_transport_goes_to_the_exact_one():
+    rng = np.random.default_rng(3)
+    similarity = rng.random((6, 6))
+    sharp = MatchSettings(reg=0.02, threshold=0.5)
+    assert pairs(extract_links(similarity, "entropic", settings=sharp)) == pairs(extract_links(similarity, "transport"))
+
+
+def test_entropic_transport_that_does_not_converge_is_not_hidden(monkeypatch, rng):
+    monkeypatch.setattr("pipeline.alignment.transport.MAX_SWEEPS", 3)
+    with pytest.raises(PipelineError, match=r"reg: must let the sweeps converge, but 0\.01 leaves.*raise it"):
+        extract_links(rng.random((12, 12)), "entropic", settings=MatchSettings(reg=0.01))
+
+
+def test_equal_costs_are_no_special_case():
+    for method in METHODS:
+        mask = link_mask(np.ones((3, 4)), method)
+        assert mask.shape == (3, 4), method
+
+
+def test_refusals():
+    with pytest.raises(PipelineError, match=r"method: must be one of argmax_src, .*unbalanced, but it is 'fast'"):
+        extract_links(SIMILARITY, "fast")
+    with pytest.raises(PipelineError, match=r"kind: must be similarity or cost, but it is 'distance'"):
+        extract_links(SIMILARITY, "union", kind="distance")
+    with pytest.raises(PipelineError, match=r"matrix: must be finite.*shape \(1, 2\) and 1 entries.*leave the pair"):
+        extract_links(np.array([[1.0, np.nan]]), "union")
+    with pytest.raises(PipelineError, match=r"matrix: must be finite with at least one word a side.*\(0, 2\)"):
+        extract_links(np.empty((0, 2)), "union")
+    with pytest.raises(PipelineError, match=r"itermax multiplies similarities.*one is -0\.5; for cosines give"):
+        extract_links(np.array([[-0.5, 1.0]]), "itermax")
+    with pytest.raises(PipelineError, match=r"method: must be intersection, union, .* but it is 'itermax'"):
+        symmetrise(np.ones((1, 1), dtype=bool), np.ones((1, 1), dtype=bool), "itermax")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("alpha", 1.5, r"in \[0, 1\]"), ("rounds", 0, "at least 1"), ("threshold", 0.0, r"in \(0, 1\]"),
+        ("reg", -1.0, "greater than 0"), ("share", 1.1, r"in \(0, 1\]"),
+        ("reg_marginal", 0.0, "greater than 0"),
+        ("free", "none", "both or either"),
+    ],
+)  # fmt: skip
+def test_settings_say_what_they_accept(name, value, rule):
+    with pytest.raises(PipelineError, match=rf"{name}: must be {rule}, but it is .*; correct it"):
+        MatchSettings(**{name: value})
+
+
+def masks(path, lengths, *, reverse=False):
+    found = []
+    for links, size in zip(read_links_file(path, base=0, reverse=reverse, lengths=lengths), lengths, strict=True):
+        mask = np.zeros(size, dtype=bool)
+        mask[tuple(links.sure.T)] = True
+        found.append(mask)
+    return found
+
+
+def test_growing_by_hand():
+    forward, backward = np.zeros((2, 4, 4), dtype=bool)
+    forward[[0, 1, 3], [0, 1, 0]] = True
+    backward[[0, 0, 3], [0, 1, 3]] = True
+    # (0, 0) is common; (1, 1) touches it, its words are free; (0, 1) has word 0 taken; (3, 3) touches nothing
+    assert pairs(np.argwhere(symmetrise(forward, backward, "grow_diagonal"))) == [(0, 0), (1, 1)]
+    final = symmetrise(forward, backward, "grow_diagonal_final")
+    assert pairs(np.argwhere(final)) == [(0, 0), (1, 1), (3, 3)]
+    # symal's rule: one free word is enough, and a word may be linked again
+    either = symmetrise(forward, backward, "grow_diagonal", free="either")
+    assert pairs(np.argwhere(either)) == [(0, 0), (0, 1), (1, 1)]
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("tool", ["fastalign", "giza"])
+@pytest.mark.parametrize("method", ["intersection", "union", "grow-diagonal", "grow-diagonal-final"])
+def test_symmetrised_files_of_other_tools_are_reproduced_link_by_link(shared_data, tool, method):
+    folder = shared_data / "gold" / "hansards"
+    lengths = read_lengths(folder / "enfr.src-tgt")
+    forward = masks(folder / f"{tool}.test.enfr.talp", lengths)
+    backward = masks(folder / f"{tool}.test.enfr.reverse.talp", lengths, reverse=True)
+    published = masks(folder / f"{tool}.test.enfr.{method}.talp", lengths)
+    for one, other, expected in zip(forward, backward, published, strict=True):
+        np.testing.assert_array_equal(symmetrise(one, other, method.replace("-", "_")), expected)

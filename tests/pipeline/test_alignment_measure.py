@@ -1,0 +1,365 @@
+"""All metrics of one translator, from made-up blocks with a known answer."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.alignment.collect import choose_sample
+from pipeline.alignment.controls import position_block
+from pipeline.alignment.gold import GoldLinks
+from pipeline.alignment.measure import Inputs, Metrics, Split, measure, write_metrics
+from pipeline.alignment.paired import halves
+from pipeline.alignment.results import TABLES, combine_aer
+from pipeline.alignment.scores import SCORES, score_links
+from pipeline.alignment.transport import exact_masses
+from pipeline.attention.store import VIEWS, PairBlocks, sha256, write_shard
+from pipeline.corpus.pairs import SentencePair
+from pipeline.errors import PipelineError
+from pipeline.params import Align
+
+N_LAYERS = 3
+SETTINGS = Align(transport_pairs=20, resamples=200, level=0.9)
+
+
+def sentence(pair_id, n_src, n_tgt):
+    src, tgt = (tuple(f"{side}{i}" for i in range(n)) for side, n in (("s", n_src), ("t", n_tgt)))
+    return SentencePair(pair_id, " ".join(src), " ".join(tgt), src, tgt)
+
+
+def make_blocks(pair, links, strength, rng, views=2):
+    """Return blocks whose attention goes to the links as the layer rises, and costs that find them."""
+    n_src, n_tgt = len(pair.src_words), len(pair.tgt_words)
+    peak = np.zeros((n_tgt, n_src))
+    peak[links[:, 1], links[:, 0]] = 1
+    rise = strength * np.arange(1, N_LAYERS + 1)[:, None, None]
+    weight = rng.random((views, N_LAYERS, n_tgt, n_src)) + rise * peak
+    cosine = 0.3 * rng.normal(size=(N_LAYERS + 1, n_src, n_tgt)) + 0.9 * strength * peak.T
+    cosine = np.clip(cosine, -1, 1).astype(np.float32)
+    return PairBlocks(
+        pair_id=pair.pair_id,
+        attention=(0.9 * weight / weight.sum(-1, keepdims=True)).astype(np.float32),
+        cost=2 - 2 * cosine,
+        cosine=cosine,
+        special=np.full((views, N_LAYERS), 0.1, dtype=np.float32),
+        src_pieces=np.full(n_src, 2, dtype=np.float32),
+        tgt_pieces=np.ones(n_tgt, dtype=np.float32),
+    )
+
+
+def manifest(split="trained", **more):
+    return {
+        "translator": "tiny", "split": split, "model": "data/demo/tiny", "revision": None, "reads": "cross",
+        "views": list(VIEWS["cross"]), "n_layers": N_LAYERS, "conventions": {"heads": "mean"},
+        "skipped": {"too_long": 2}, **more,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def inputs():
+    rng = np.random.default_rng(4)
+    pairs = [sentence(10 + 3 * i, *rng.integers(5, 9, 2)) for i in range(40)]
+    links = {}
+    for pair in pairs:
+        n_src, n_tgt = len(pair.src_words), len(pair.tgt_words)
+        links[pair.pair_id] = np.stack([rng.permutation(n_src)[:4], rng.permutation(n_tgt)[:4]], axis=1)
+    trained = [make_blocks(pair, links[pair.pair_id], 1.0, rng) for pair in pairs]
+    fresh = [make_blocks(pair, links[pair.pair_id], 0.0, rng) for pair in pairs]
+    gold = {pair.pair_id: GoldLinks(links[pair.pair_id], links[pair.pair_id][:0]) for pair in pairs[::2]}
+    return Inputs(
+        pairs=pairs,
+        links=links,
+        trained=Split(manifest(n_pairs=40), trained),
+        random_init=Split(manifest("random_init", n_pairs=40), fresh),
+        gold_blocks=Split(manifest("gold", n_pairs=20), trained[::2]),
+        gold=gold,
+        link_policy="one_to_one",
+    )
+
+
+@pytest.fixture
+def metrics(inputs):
+    return measure(inputs, SETTINGS)
+
+
+def test_tables_hold_every_combination_once(metrics):
+    assert tuple(metrics.tables) == TABLES
+    keys = {
+        "curves": ["control", "view", "layer", "score"], "matches": ["control", "layer"],
+        "plan_correlation": ["control", "view", "layer"], "paired": ["view", "layer", "score", "against"],
+        "aer": ["source", "view", "layer", "method"],
+    }  # fmt: skip
+    n_rows = {
+        "curves": 5 * 2 * 3 * 4, "matches": 4 * 4, "plan_correlation": 3 * 2 * 3,
+        "paired": 4 * 2 * 3 * 4 + 2 * 2 * 4 + 3 * 4 + 2 * 2 * 3, "aer": 2 * 3 * 6 + 4 * 2 * 6 + 3,
+    }  # fmt: skip
+    for name, table in metrics.tables.items():
+        assert not table.duplicated(keys[name]).any(), name
+        assert len(table) == n_rows[name], name
+    assert set(metrics.tables["curves"]["control"]) == {
+        "trained",
+        "random_init",
+        "mispaired",
+        "uniform",
+        "position",
+    }
+    assert set(metrics.tables["matches"]["control"]) == {"trained", "random_init", "position", "chance"}
+    assert (metrics.tables["curves"]["layer"].min(), metrics.tables["matches"]["layer"].min()) == (1, 0)
+
+
+def test_curves_are_means_over_the_blocks(inputs, metrics):
+    table = metrics.tables["curves"].set_index(["control", "view", "layer", "score"])
+    for control, split in (("trained", inputs.trained), ("random_init", inputs.random_init)):
+        scores = np.mean([score_links(b.attention, inputs.links[b.pair_id]) for b in split.blocks], axis=0)
+        for v, view in enumerate(VIEWS["cross"]):
+            for s, score in enumerate(SCORES):
+                row = table.loc[(control, view, 2, score)]
+                assert row["value"] == pytest.approx(scores[v, 1, s])
+                assert row["low"] <= row["value"] <= row["high"]
+                assert row["n_pairs"] == 40
+    uniform = table.loc[("uniform", "output_step", 1, "mean_mass"), "value"]
+    assert uniform == pytest.approx(np.mean([1 / len(pair.src_words) for pair in inputs.pairs]))
+    assert table.loc[("uniform", "output_step", 1, "cosine"), "value"] == pytest.approx(0.5)
+    position = [
+        score_links(position_block(len(p.src_words), len(p.tgt_words), "output_step"), inputs.links[p.pair_id])[2]
+        for p in inputs.pairs
+    ]
+    assert table.loc[("position", "output_step", 3, "cosine"), "value"] == pytest.approx(np.mean(position))
+
+
+def test_a_translator_that_aligns_beats_every_control_and_one_that_does_not_beats_none(inputs):
+    paired = measure(inputs, SETTINGS).tables["paired"].set_index(["score", "against", "view", "layer"])
+    best = paired.loc["mean_mass"].query("layer == 3")
+    assert (best["low"] > 0).all()
+    assert (best["p_holm"] < 1e-6).all()
+    fresh = replace(inputs, trained=inputs.random_init, random_init=None)
+    paired = measure(fresh, SETTINGS).tables["paired"].set_index(["score", "against", "view", "layer"])
+    better = paired.loc["mean_mass"].query("difference > 0 and against != 'position'")
+    assert (better["p_holm"] > 0.01).all()
+
+
+def test_paired_differences_are_those_of_the_curves(metrics):
+    curves = metrics.tables["curves"].set_index(["control", "view", "layer", "score"])["value"]
+    matched = metrics.tables["matches"].set_index(["control", "layer"])["value"]
+    plans = metrics.tables["plan_correlation"].set_index(["control", "view", "layer"])["value"]
+    for row in metrics.tables["paired"].itertuples():
+        if row.score == "match":
+            expected = matched["trained", row.layer] - matched[row.against, row.layer]
+        elif row.score == "plan_correlation":
+            expected = plans["trained", row.view, row.layer] - plans[row.against, row.view, row.layer]
+        elif row.against == "first_layer":
+            expected = curves["trained", row.view, row.layer, row.score] - curves["trained", row.view, 1, row.score]
+        else:
+            of = (row.view, row.layer, row.score)
+            expected = curves[("trained", *of)] - curves[(row.against, *of)]
+        if row.against != "mispaired":  # those without a partner are in one of the two only
+            assert row.difference == pytest.approx(expected, abs=1e-12)
+        assert row.low <= row.difference <= row.high
+
+
+def test_transport_is_computed_for_as_many_pairs_as_asked_and_no_more(metrics):
+    assert set(metrics.tables["matches"]["n_pairs"]) == {20}
+    assert set(metrics.tables["plan_correlation"]["n_pairs"]) == {20}
+    assert metrics.summary["n_transport_pairs"] == 20
+    trained = metrics.tables["matches"].query("control == 'trained'")
+    chance = metrics.tables["matches"].query("control == 'chance'")
+    assert (chance["value"] == 0.25).all()
+    assert (trained["low"] > 0.5).all()
+
+
+def test_plan_correlation_pools_word_pairs(inputs):
+    table = measure(inputs, SETTINGS.model_copy(update={"transport_pairs": 99})).tables["plan_correlation"]
+    attention, plan, alone = [], [], []
+    for block in inputs.trained.blocks:
+        rows = exact_masses(block.cost[1]).T
+        rows = rows / rows.sum(1, keepdims=True)
+        attention.append(block.attention[0, 1].ravel())
+        plan.append(rows.ravel())
+        alone.append(np.corrcoef(attention[-1], plan[-1])[0, 1])
+    row = table.query("control == 'trained' and view == 'output_step' and layer == 2").iloc[0]
+    assert row["value"] == pytest.approx(np.corrcoef(np.concatenate(attention), np.concatenate(plan))[0, 1], abs=1e-6)
+    assert row["sentence_mean"] == pytest.approx(np.mean(alone), abs=1e-6)
+    assert (row["n_pairs"], row["n_undefined"]) == (40, 0)
+
+
+def test_level_rule_says_which_plan_stands_beside_a_layer(inputs):
+    reads, writes = (measure(inputs, SETTINGS, level_rule=rule) for rule in ("reads", "writes"))
+    assert reads.example["cost_level"] == {"1": 0, "2": 1, "3": 2}
+    assert writes.example["cost_level"] == {"1": 1, "2": 2, "3": 3}
+    assert reads.example["plan"]["output_step"]["2"] == writes.example["plan"]["output_step"]["1"]
+    assert reads.summary["signature"]["plan"].endswith("level_rule reads")
+
+
+def test_alignment_error_of_blocks_and_baselines(metrics):
+    table = metrics.tables["aer"].set_index(["source", "view", "layer", "method"])
+    assert table.loc[("embedding", "", 2, "transport_cosine"), "aer"] < 0.4
+    assert (table["n_pairs"] == 20).all()
+    assert (table["aer_low"] <= table["aer"]).all()
+    assert (table["aer"] <= table["aer_high"]).all()
+    best = metrics.summary["best"]["aer"]
+    assert best["attention"]["aer"] < best["baseline"]["aer"]
+    gain = best["attention"]["below_position"]
+    assert 0 < gain["low"] <= gain["value"] <= gain["high"]
+    assert best["baseline"]["below_position"]["value"] == pytest.approx(0) or best["baseline"]["layer"] is None
+
+
+def test_best_layers_are_chosen_on_one_half_and_reported_on_the_other(inputs, metrics):
+    first, second = halves(40, SETTINGS.seed)
+    assert sorted([*first, *second]) == list(range(40))
+    scores = np.array([score_links(b.attention, inputs.links[b.pair_id]) for b in inputs.trained.blocks])
+    for row in metrics.summary["best"]["scores"]:
+        at = VIEWS["cross"].index(row["view"]), SCORES.index(row["score"])
+        chosen = scores[first][:, at[0], :, at[1]].mean(0).argmax()
+        assert row["layer"] == chosen + 1
+        assert row["value"] == pytest.approx(scores[second][:, at[0], chosen, at[1]].mean())
+        assert row["n_pairs"] == 20
+    assert metrics.summary["best"]["match"][0]["n_pairs"] == 10
+    assert [row["view"] for row in metrics.summary["best"]["plan_correlation"]] == list(VIEWS["cross"])
+
+
+def test_dropped_pairs_are_counted_by_reason(inputs):
+    pairs = inputs.pairs
+    links = {**inputs.links, pairs[0].pair_id: inputs.links[pairs[0].pair_id][:1]}
+    del links[pairs[1].pair_id]
+    there = [block for block in inputs.trained.blocks if block.pair_id not in {pairs[2].pair_id}]
+    changed = replace(inputs, links=links, min_links=2, trained=replace(inputs.trained, blocks=there))
+    summary = measure(changed, SETTINGS).summary
+    assert summary["dropped"] == {"no_links": 1, "too_few_links": 1, "too_long": 2}
+    assert summary["n_pairs"] == 37
+    assert summary["gold"] == {"n_pairs": 20, "n_without_blocks": 0, "skipped": {"too_long": 2}}
+
+
+def test_mispaired_pairs_without_a_partner_are_counted_and_left_out(inputs):
+    small = [sentence(1, 5, 8), sentence(2, 8, 5), sentence(3, 8, 8)]
+    links = {1: np.array([[0, 0]]), 2: np.array([[0, 0]]), 3: np.array([[0, 1], [1, 0]])}
+    rng = np.random.default_rng(0)
+    blocks = [make_blocks(pair, links[pair.pair_id], 1.0, rng) for pair in small]
+    got = measure(Inputs(small, links, Split(manifest(), blocks)), SETTINGS)
+    assert got.summary["without_partner"] == 2
+    assert set(got.tables["curves"].query("control == 'mispaired'")["n_pairs"]) == {1}
+    assert set(got.tables["paired"].query("against == 'mispaired'")["n_pairs"]) == {1}
+
+
+def test_conventions_change_blocks_links_and_intervals(inputs):
+    by_name = {
+        name: measure(inputs, SETTINGS.model_copy(update={"convention": name}))
+        for name in ("corrected", "paper", "notebook")
+    }
+    at = "control == 'trained' and view == 'output_step' and layer == 3 and score == 'mass'"
+    rows = {name: got.tables["curves"].query(at).iloc[0] for name, got in by_name.items()}
+    # every source word has two pieces: the mean over tokens is half of the sum
+    assert rows["paper"]["value"] == pytest.approx(rows["corrected"]["value"] / 2, rel=1e-6)
+    wide = rows["corrected"]["high"] - rows["corrected"]["low"]
+    narrow = rows["paper"]["high"] - rows["paper"]["low"]
+    assert narrow < wide / 2
+    notebook = rows["notebook"]
+    assert notebook["high"] - notebook["value"] == pytest.approx(notebook["value"] - notebook["low"])
+    assert notebook["value"] < rows["paper"]["value"]  # links of the last words are gone
+    signatures = {name: got.summary["signature"] for name, got in by_name.items()}
+    assert [s["headline_score"] for s in signatures.values()] == ["mean_mass", "mass", "cosine"]
+    assert signatures["notebook"]["interval"] == "normal, z = 1.282 (80%), over sentences"
+    assert signatures["corrected"]["extraction"] == {"heads": "mean"}
+
+
+def test_without_gold_and_without_fresh_weights(inputs, tmp_path):
+    got = measure(replace(inputs, gold=None, gold_blocks=None, random_init=None), SETTINGS)
+    assert got.tables["aer"].empty
+    assert got.summary["gold"] is None
+    write_metrics(got, tmp_path / "tiny")
+    assert (tmp_path / "tiny" / "aer.csv").read_text().startswith("source,view,layer,method,aer,precision")
+    assert "random_init" not in set(got.tables["curves"]["control"])
+
+
+def test_the_example_is_the_pair_asked_for_or_the_next_that_was_measured(inputs):
+    assert measure(inputs, SETTINGS, example=5).example["pair_id"] == inputs.pairs[5].pair_id
+    links = {key: value for key, value in inputs.links.items() if key != inputs.pairs[39].pair_id}
+    there = [block for block in inputs.trained.blocks if block.pair_id != inputs.pairs[0].pair_id]
+    changed = replace(inputs, links=links, trained=replace(inputs.trained, blocks=there))
+    example = measure(changed, SETTINGS, example=39).example
+    assert (example["pair_id"], example["position"]) == (inputs.pairs[1].pair_id, 1)
+    pair = inputs.pairs[1]
+    assert example["src_words"] == list(pair.src_words)
+    assert np.array(example["attention"]["output_step"]["1"]).shape == (
+        len(pair.tgt_words),
+        len(pair.src_words),
+    )
+    np.testing.assert_allclose(np.sum(example["plan"]["input_step"]["3"], axis=1), 1)
+
+
+def test_files_are_the_same_bytes_each_time_and_hold_what_was_measured(inputs, metrics, tmp_path):
+    write_metrics(metrics, tmp_path / "one" / "tiny")
+    write_metrics(measure(inputs, SETTINGS), tmp_path / "two" / "tiny")
+    files = sorted(path.name for path in (tmp_path / "one" / "tiny").iterdir())
+    assert files == sorted([*(f"{t}.csv" for t in TABLES), "example.json", "headline.json", "summary.json"])
+    for name in files:
+        one, two = ((tmp_path / run / "tiny" / name).read_bytes() for run in ("one", "two"))
+        assert one == two, name
+    curves = pd.read_csv(tmp_path / "one" / "tiny" / "curves.csv")
+    pd.testing.assert_frame_equal(curves, metrics.tables["curves"], atol=1e-6, rtol=0, check_dtype=False)
+    headline = json.loads((tmp_path / "one" / "tiny" / "headline.json").read_text())
+    assert set(headline) == {"aer", "correspondence", "match", "n_pairs", "plan_correlation"}
+    assert headline["correspondence"]["output_step"]["layer"] == 3
+    both = combine_aer(tmp_path / "one", ["tiny", "tiny"])
+    assert list(both.columns[:3]) == ["translator", "source", "view"]
+    assert len(both) == 2 * len(metrics.tables["aer"])
+
+
+def test_blocks_on_disk_give_what_blocks_in_memory_give(inputs, metrics, tmp_path):
+    def store(split):
+        folder = tmp_path / split.manifest["split"]
+        folder.mkdir()
+        write_shard(folder / "a.arrow", list(split.blocks))
+        full = {**split.manifest, "shards": {"a.arrow": sha256(folder / "a.arrow")}}
+        (folder / "manifest.json").write_text(json.dumps(full))
+        return Split.read(folder)
+
+    stored = replace(
+        inputs,
+        trained=store(inputs.trained),
+        random_init=store(inputs.random_init),
+        gold_blocks=store(inputs.gold_blocks),
+    )
+    got = measure(stored, SETTINGS)
+    for name in ("curves", "matches"):  # attention is float16 on disk
+        np.testing.assert_allclose(got.tables[name]["value"], metrics.tables[name]["value"], atol=2e-3)
+    assert got.summary["n_pairs"] == 40
+
+
+def test_what_does_not_fit_together_is_refused(inputs):
+    with pytest.raises(PipelineError, match=r"links: some of 40 pairs must have 9 dictionary links, but none has"):
+        measure(replace(inputs, min_links=9), SETTINGS)
+    with pytest.raises(PipelineError, match=r"blocks: must hold one or more of the 20 pairs to transport.*of all 40"):
+        measure(replace(inputs, trained=replace(inputs.trained, blocks=[])), SETTINGS)
+    swapped = [replace(inputs.pairs[0], src_words=(*inputs.pairs[0].src_words, "x")), *inputs.pairs[1:]]
+    with pytest.raises(PipelineError, match=r"blocks: pair 10 must have view, layer, tgt, src \(2, 3, .*but has"):
+        measure(replace(inputs, pairs=swapped), SETTINGS)
+    far = {**inputs.links, 10: np.array([[0, 99]])}
+    with pytest.raises(PipelineError, match=r"links of pair 10: must lie within .*is 0-99; make blocks"):
+        measure(replace(inputs, links=far), SETTINGS)
+    outside = {**inputs.gold, 10: GoldLinks(np.array([[99, 0]]), np.empty((0, 2), dtype=np.int64))}
+    with pytest.raises(PipelineError, match=r"gold links of pair 10: the pair has .* joins source 99"):
+        measure(replace(inputs, gold=outside), SETTINGS)
+    with pytest.raises(
+        PipelineError, match=r"gold: some pair must have both blocks and hand-made links, but none of 1"
+    ):
+        measure(replace(inputs, gold={999: inputs.gold[10]}), SETTINGS)
+
+
+def test_the_sample_follows_from_the_seed(inputs):
+    def choose(seed):
+        return choose_sample(
+            inputs.pairs, inputs.links, convention="corrected", min_links=1, transport_pairs=20, seed=seed
+        )
+
+    one, again, other = choose(1), choose(1), choose(2)
+    np.testing.assert_array_equal(one.transported, again.transported)
+    np.testing.assert_array_equal(one.partners, again.partners)
+    assert (one.transported != other.transported).any()
+    assert one.transported.sum() == 20
+
+
+def test_metrics_do_not_print_their_bulk(metrics):
+    assert isinstance(metrics, Metrics)
+    assert "attention" not in repr(metrics)[-200:]

@@ -1,0 +1,171 @@
+"""Scores of attention on links, and the controls that stand beside them."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.alignment.controls import (
+    control_block,
+    mispaired_partners,
+    nearest_position_links,
+    position_block,
+    position_matches,
+    same_index_links,
+    uniform_block,
+)
+from pipeline.alignment.scores import check_links, crop, mean_over_tokens, score_links, without_last_words
+from pipeline.errors import PipelineError
+
+
+@st.composite
+def linked_blocks(draw):
+    """A block (view, layer, tgt, src) of random attention and one-to-one links in it."""
+    n_src, n_tgt = draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n_links = draw(st.integers(1, min(n_src, n_tgt)))
+    links = np.stack([rng.permutation(n_src)[:n_links], rng.permutation(n_tgt)[:n_links]], axis=1)
+    attention = rng.random((2, 3, n_tgt, n_src))
+    return attention / attention.sum(-1, keepdims=True), links
+
+
+def test_scores_by_hand():
+    # target word 0 gives 0.6 to source word 1, target word 2 gives 0.8 to source word 0
+    attention = np.array([[0.4, 0.6], [0.5, 0.5], [0.8, 0.2]])
+    mass, mean_mass, cosine, excess = score_links(attention, np.array([[1, 0], [0, 2]]))
+    assert mass == pytest.approx(1.4)
+    assert mean_mass == pytest.approx(0.7)
+    assert cosine == pytest.approx(1.4 / np.sqrt((0.36 + 0.16 + 0.04 + 0.64) * 2))
+    assert excess == pytest.approx(cosine - 1 / np.sqrt(2))
+
+
+@pytest.mark.parametrize("n", [1, 4, 11])
+def test_perfect_attention_scores_one(n, rng):
+    order = rng.permutation(n)
+    attention = np.zeros((n, n))
+    attention[np.arange(n), order] = 1
+    scores = score_links(attention, np.stack([order, np.arange(n)], axis=1))
+    np.testing.assert_allclose(scores, [n, 1, 1, 1 - 1 / np.sqrt(n)], atol=1e-15)
+
+
+@given(linked_blocks())
+def test_uniform_attention_has_cosine_one_over_root_k(case):
+    attention, links = case
+    n_tgt, n_src = attention.shape[-2:]
+    for view, seen in (("tgt_to_src", n_src), ("src_to_tgt", n_tgt)):
+        scores = score_links(uniform_block(n_src, n_tgt, view), links)
+        expected = [len(links) / seen, 1 / seen, 1 / np.sqrt(len(links)), 0]
+        np.testing.assert_allclose(scores, expected, atol=1e-15)
+
+
+@given(linked_blocks(), st.floats(1e-6, 1e6))
+def test_scaling_attention_leaves_the_cosine(case, scale):
+    attention, links = case
+    before, after = score_links(attention, links), score_links(attention * scale, links)
+    np.testing.assert_allclose(after[..., 2:], before[..., 2:], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(after[..., :2], scale * before[..., :2], rtol=1e-9)
+
+
+@given(linked_blocks(), st.integers(0, 2**32 - 1))
+def test_permuting_words_with_their_links_changes_nothing(case, seed):
+    attention, links = case
+    rng = np.random.default_rng(seed)
+    src, tgt = rng.permutation(attention.shape[-1]), rng.permutation(attention.shape[-2])
+    moved = np.stack([np.argsort(src)[links[:, 0]], np.argsort(tgt)[links[:, 1]]], axis=1)
+    np.testing.assert_allclose(
+        score_links(attention[..., tgt[:, None], src[None]], moved), score_links(attention, links), rtol=1e-12
+    )
+
+
+@given(linked_blocks())
+def test_all_layers_at_once_equal_a_loop(case):
+    attention, links = case
+    together = score_links(attention, links)
+    for view in range(2):
+        for layer in range(3):
+            alone = score_links(attention[view, layer], links)
+            np.testing.assert_allclose(together[view, layer], alone, rtol=1e-12, atol=1e-15)
+
+
+def test_a_crop_without_attention_scores_zero():
+    np.testing.assert_array_equal(score_links(np.zeros((2, 2)), np.array([[0, 0]])), [0, 0, 0, -1])
+
+
+def test_crop_puts_links_on_the_diagonal():
+    matrix = np.arange(12.0).reshape(3, 4)
+    np.testing.assert_array_equal(crop(matrix, np.array([[3, 0], [1, 2]])), [[3, 1], [11, 9]])
+
+
+def test_links_outside_of_the_pair_and_none_are_refused():
+    with pytest.raises(PipelineError, match=r"pair 7: must lie within 2 source and 3 target.*2-0; make blocks"):
+        check_links(np.array([[0, 2], [2, 0]]), n_src=2, n_tgt=3, where="pair 7")
+    with pytest.raises(PipelineError, match=r"links: at least one link is needed.*leave the pair out"):
+        score_links(np.ones((2, 2)), np.empty((0, 2), dtype=np.int64))
+
+
+def test_mean_over_tokens_divides_by_the_pieces_of_the_word_that_is_seen():
+    attention = np.ones((2, 1, 2, 3), dtype=np.float32)
+    src, tgt = np.array([1, 2, 4], dtype=np.float32), np.array([1, 5], dtype=np.float32)
+    got = mean_over_tokens(attention, views=("tgt_to_src", "src_to_tgt"), src_pieces=src, tgt_pieces=tgt)
+    np.testing.assert_allclose(got[0, 0], [[1, 0.5, 0.25]] * 2)
+    np.testing.assert_allclose(got[1, 0], [[1, 1, 1], [0.2, 0.2, 0.2]], rtol=1e-6)
+
+
+def test_links_of_last_words_are_the_notebooks_loss():
+    links = np.array([[0, 0], [1, 3], [2, 1], [1, 2]])
+    np.testing.assert_array_equal(without_last_words(links, n_src=3, n_tgt=4), [[0, 0], [1, 2]])
+
+
+@given(st.integers(1, 30), st.integers(1, 30))
+def test_position_block_is_attention_around_the_same_relative_position(n_src, n_tgt):
+    block = position_block(n_src, n_tgt, "tgt_to_src")
+    np.testing.assert_allclose(block.sum(1), 1)
+    centre = np.minimum(np.arange(n_tgt) * n_src / n_tgt, n_src - 1)
+    assert (np.abs(block.argmax(1) - centre) <= 0.5 + 1e-9).all()
+    other = position_block(n_tgt, n_src, "src_to_tgt")
+    np.testing.assert_array_equal(other, position_block(n_src, n_tgt, "output_step").T)
+    np.testing.assert_allclose(other.sum(0), 1)
+
+
+def test_position_block_has_a_standard_deviation_in_words():
+    block = position_block(60, 60, "tgt_to_src", sd=1.5)
+    words = np.arange(60)
+    assert np.sqrt((block[30] * (words - 30) ** 2).sum()) == pytest.approx(1.5, abs=1e-6)
+
+
+def test_control_blocks_come_in_every_view():
+    blocks = control_block("uniform", 2, 4, ("tgt_to_src", "src_to_tgt"))
+    np.testing.assert_array_equal(blocks, [np.full((4, 2), 0.5), np.full((4, 2), 0.25)])
+
+
+def test_mispaired_partners_fit_and_have_the_nearest_number_of_links(rng):
+    n_src, n_tgt = rng.integers(5, 12, (2, 80))
+    n_links = rng.integers(0, 6, 80)
+    partners = mispaired_partners(n_src, n_tgt, n_links, rng)
+    for pair, partner in enumerate(partners):
+        fits = (n_src <= n_src[pair]) & (n_tgt <= n_tgt[pair]) & (n_links > 0) & (np.arange(80) != pair)
+        if partner < 0:
+            assert not fits.any()
+        else:
+            assert fits[partner]
+            nearest = np.abs(n_links[fits] - n_links[pair]).min()
+            assert abs(n_links[partner] - n_links[pair]) == nearest
+
+
+def test_mispaired_partners_follow_from_the_seed_and_are_drawn_evenly():
+    sizes = np.full(3, 5)
+    draws = [mispaired_partners(sizes, sizes, sizes, np.random.default_rng(seed))[0] for seed in range(400)]
+    assert draws == [mispaired_partners(sizes, sizes, sizes, np.random.default_rng(s))[0] for s in range(400)]
+    assert set(draws) == {1, 2}
+    assert 150 < draws.count(1) < 250
+
+
+def test_position_matches_pairs_words_in_order():
+    assert position_matches(np.array([[0, 1], [2, 3], [5, 9]])) == 1
+    assert position_matches(np.array([[0, 3], [2, 1], [5, 9]])) == pytest.approx(1 / 3)
+
+
+def test_baseline_links():
+    np.testing.assert_array_equal(same_index_links(2, 3), [[0, 0], [1, 1]])
+    np.testing.assert_array_equal(nearest_position_links(2, 4), [[0, 0], [0, 1], [1, 2], [1, 3]])
+    np.testing.assert_array_equal(nearest_position_links(4, 2), [[0, 0], [2, 1]])
