@@ -13,11 +13,12 @@ DEMO_PAIR = "en-fr"
 DEMO_PAIRS = "data/demo/pairs.tsv"
 # The pairs that the hub's wmt/wmt14 holds, each of which can be read in either direction.
 WMT14_PAIRS = ("cs-en", "de-en", "fr-en", "hi-en", "ru-en")
-# The dictionaries that MUSE publishes: English with 44 languages, both ways, and six languages with each other.
-_WITH_ENGLISH = (
-    "af ar bg bn bs ca cs da de el es et fa fi fr he hi hr hu id it ja ko lt lv mk ms nl no pl pt ro ru sk sl sq "
-    "sv ta th tl tr uk vi zh"
-).split()
+# The dictionaries that MUSE publishes: English with 44 languages, both ways; five of them with each other.
+_MUSE_LANGUAGES = """
+    af ar bg bn bs ca cs da de el es et fa fi fr he hi hr hu id it ja
+    ko lt lv mk ms nl no pl pt ro ru sk sl sq sv ta th tl tr uk vi zh
+"""
+_WITH_ENGLISH = tuple(_MUSE_LANGUAGES.split())
 _WITH_EACH_OTHER = ("de", "es", "fr", "it", "pt")
 MUSE_PAIRS = frozenset(
     {f"en-{lang}" for lang in _WITH_ENGLISH}
@@ -87,9 +88,7 @@ class Corpus(Block):
     @model_validator(mode="after")
     def _agrees(self) -> "Corpus":
         if self.src_lang == self.tgt_lang:
-            _refuse(
-                f"pair: two different languages, source-target, but it is {self.pair!r}; write en-fr, say"
-            )
+            _refuse(f"pair: two different languages, source-target, but it is {self.pair!r}; write en-fr, say")
         if self.source != "wmt14":
             _only_for(self, ("revision",), "only source: wmt14 has a revision")
         if self.source == "files":
@@ -99,9 +98,7 @@ class Corpus(Block):
         if self.source == "demo" and self.pair != DEMO_PAIR:
             _refuse(f"pair: the demo text is {DEMO_PAIR}, but it is {self.pair!r}; use source: files")
         if self.source == "wmt14" and not {self.pair, f"{self.tgt_lang}-{self.src_lang}"} & set(WMT14_PAIRS):
-            _refuse(
-                f"pair: wmt14 has {', '.join(WMT14_PAIRS)} either way round, but it is {self.pair!r}; use one"
-            )
+            _refuse(f"pair: wmt14 has {', '.join(WMT14_PAIRS)} either way round, but it is {self.pair!r}; use one")
         return self
 
     def _files_agree(self) -> None:
@@ -111,9 +108,7 @@ class Corpus(Block):
                 _refuse(f"file: must end in {', '.join(TABLE_SUFFIXES)}, but it is {self.file!r}")
         elif self.src is None or self.tgt is None:
             missing = [key for key in ("src", "tgt") if getattr(self, key) is None]
-            _refuse(
-                f"{missing[0]}: source: files needs src and tgt, or file, but it is null; name the text files"
-            )
+            _refuse(f"{missing[0]}: source: files needs src and tgt, or file, but it is null; name the text files")
         elif len(self.src) != len(self.tgt):
             _refuse(
                 "src, tgt: as many files on either side, in the same order, "
@@ -143,7 +138,7 @@ class Sample(Block):
 class Words(Block):
     """How words are looked up."""
 
-    lemmas: Literal["simplemma", "none"] = "simplemma"
+    lemmas: Literal["simplemma", "stanza", "none"] = "simplemma"
 
 
 class Lexicon(Block):
@@ -185,12 +180,7 @@ class Translator(Block):
     def is_folder(self) -> bool:
         """Return whether the name is meant as a folder here, rather than as `owner/name` on the hub."""
         name = self.model
-        return (
-            Path(name).is_dir()
-            or name.startswith((".", "/", "~"))
-            or name.endswith("/")
-            or name.count("/") > 1
-        )
+        return Path(name).is_dir() or name.startswith((".", "/", "~")) or name.endswith("/") or name.count("/") > 1
 
     @model_validator(mode="after")
     def _agrees(self) -> "Translator":
@@ -217,9 +207,7 @@ class Extract(Block):
     def _agrees(self) -> "Extract":
         _unique("controls", self.controls)
         if "trained" not in self.controls:
-            _refuse(
-                f"controls: must hold trained (and may hold random_init), but it is {list(self.controls)}"
-            )
+            _refuse(f"controls: must hold trained (and may hold random_init), but it is {list(self.controls)}")
         return self
 
 
@@ -259,12 +247,21 @@ class Learn(Block):
     )
     n: Annotated[int, Field(ge=2)] = 7
     dim: Count = 1
-    depth: Count = 20
+    depth: Annotated[int, Field(ge=2)] = 20
+    mixing: Literal["fixed", "trained"] = "fixed"
     steps: Count = 2000
     batch: Count = 256
+    rate: Positive | None = None
     seeds: Count = 4
     seed: Seed = 2026
-    diverged_above: Positive = 1.0
+    diverged_above: Positive = 10.0
+    log_every: Count = 50
+    test_sizes: Annotated[tuple[Annotated[int, Field(ge=2)], ...], BeforeValidator(_as_tuple)] = Field(
+        default=(5, 7, 8, 9, 15, 30), min_length=1
+    )
+    test_problems: Count = 512
+    reg: Positive = 0.005
+    device: Literal["cpu", "cuda"] = "cpu"
 
     @model_validator(mode="after")
     def _agrees(self) -> "Learn":
@@ -310,9 +307,7 @@ class Params(Block):
     @model_validator(mode="after")
     def _agrees(self) -> "Params":
         if self.lexicon.source == "demo" and self.corpus.pair != DEMO_PAIR:
-            _refuse(
-                f"lexicon.source: the demo lexicon is {DEMO_PAIR}, but corpus.pair is {self.corpus.pair!r}"
-            )
+            _refuse(f"lexicon.source: the demo lexicon is {DEMO_PAIR}, but corpus.pair is {self.corpus.pair!r}")
         if self.lexicon.source == "muse" and self.corpus.pair not in MUSE_PAIRS:
             _refuse(
                 f"lexicon.source: muse has no {self.corpus.pair} (corpus.pair), only English with "
@@ -320,20 +315,18 @@ class Params(Block):
                 "use source: files with a dictionary of your own"
             )
         if self.gold and DEMO_PAIRS in (self.gold.text, self.gold.links) and self.corpus.pair != DEMO_PAIR:
-            _refuse(
-                f"gold: the demo's links are {DEMO_PAIR}, but corpus.pair is {self.corpus.pair!r}; use null"
-            )
+            _refuse(f"gold: the demo's links are {DEMO_PAIR}, but corpus.pair is {self.corpus.pair!r}; use null")
         if self.sample.method == "full" and self.corpus.source != "wmt14":
             _refuse(
                 f"sample.method: full is for corpus.source: wmt14, but the source is {self.corpus.source}; "
                 "use rows, which gives the same sentences"
             )
         if self.report.pair >= self.sample.n_pairs:
-            _refuse(
-                f"report.pair: below sample.n_pairs ({self.sample.n_pairs}), but it is {self.report.pair}"
-            )
+            _refuse(f"report.pair: below sample.n_pairs ({self.sample.n_pairs}), but it is {self.report.pair}")
         if self.words.lemmas == "simplemma":
             _check_lemmas(self.corpus)
+        if self.words.lemmas == "none" and self.align.convention == "notebook":
+            _refuse("words.lemmas: align.convention: notebook reads lemmatised text, but it is none; use simplemma")
         return self
 
 
@@ -376,9 +369,7 @@ def load_params(path: str | Path = "params.yaml", *, check_paths: bool = True) -
     """
     raw = _read_yaml(Path(path))
     missing = [name for name in Params.model_fields if name not in raw]
-    problems = [
-        f"{name}: this block is missing; copy it from the params.yaml of the project" for name in missing
-    ]
+    problems = [f"{name}: this block is missing; copy it from the params.yaml of the project" for name in missing]
     params = None
     try:
         params = Params.model_validate(raw)
@@ -411,8 +402,6 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         message = f"{where}: not valid YAML in UTF-8: {getattr(error, 'problem', None) or error}"
         raise PipelineError(message) from None
     if not isinstance(raw, dict):
-        message = (
-            f"{path}: must hold the blocks {', '.join(Params.model_fields)}, but is {type(raw).__name__}"
-        )
+        message = f"{path}: must hold the blocks {', '.join(Params.model_fields)}, but is {type(raw).__name__}"
         raise PipelineError(message)
     return raw

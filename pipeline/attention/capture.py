@@ -1,12 +1,13 @@
 """An attention function that pools to words while the model runs.
 
-Registered under one name with `AttentionInterface` and `AttentionMaskInterface` (without the second, padding
-would be attended to). Layers that are not watched run the library's fast attention; a watched layer writes its
-softmax out, takes the mean over heads and keeps only word-level blocks.
+Registered under one name with `AttentionInterface` and `AttentionMaskInterface` (without the second,
+padding would be attended to). Layers that are not watched run the library's fast attention; a watched layer
+writes its softmax out, takes the mean over heads and keeps only word-level blocks.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -19,6 +20,7 @@ from transformers.masking_utils import AttentionMaskInterface, eager_mask
 from pipeline.errors import PipelineError
 
 NAME = "words_pooled"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Capture:
         for layer, module in modules.items():
             _WATCHED[module] = (self, layer)
 
-    def run(self, views: list[View], forward: Callable[[], object]) -> tuple[list[list[Pooled]], object]:
+    def run(self, views: list[View], forward: Callable[[], T]) -> tuple[list[list[Pooled]], T]:
         """Return `[layer][view]` blocks and what `forward()` returned.
 
         Raises
@@ -69,21 +71,22 @@ class Capture:
         missing = [layer for layer in self.layers if layer not in self._pooled]
         if missing:
             message = (
-                f"model: its attention must go through the transformers attention interface, but layers {missing} "
-                "did not; use a model class that supports it"
+                "model: its attention must go through the transformers attention interface, but layers "
+                f"{missing} did not; use a model class that supports it"
             )
             raise PipelineError(message)
         return [self._pooled[layer] for layer in self.layers], result
 
     def keep(self, layer: int, attention: Float[Tensor, "batch query key"]) -> None:
-        """Pool the head-averaged map of one layer to words, in every view."""
-        self._pooled[layer] = [
-            Pooled(
-                block=view.looks @ attention @ view.seen.transpose(1, 2),
-                special=(view.looks @ (attention @ view.special.unsqueeze(-1))).squeeze(-1),
-            )
-            for view in self._views
-        ]
+        """Pool the head-averaged map of one layer to words, in every view, at full precision."""
+        with torch.autocast(attention.device.type, enabled=False):
+            self._pooled[layer] = [
+                Pooled(
+                    block=view.looks @ attention @ view.seen.transpose(1, 2),
+                    special=(view.looks @ (attention @ view.special.unsqueeze(-1))).squeeze(-1),
+                )
+                for view in self._views
+            ]
 
 
 _WATCHED: "WeakKeyDictionary[nn.Module, tuple[Capture, int]]" = WeakKeyDictionary()
@@ -98,7 +101,7 @@ def words_pooled_attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     position_bias: Tensor | None = None,
-    **kwargs: object,
+    **kwargs: Any,
 ) -> tuple[Float[Tensor, "batch query head value_dim"], None]:
     """Return the attention output; a watched module's head mean goes to its `Capture`."""
     if module not in _WATCHED:

@@ -1,6 +1,8 @@
 """Cross-attention of an encoder-decoder, read under teacher forcing in one pass."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,10 +11,22 @@ from torch import Tensor
 
 from pipeline.attention.capture import View
 from pipeline.attention.load import Translator
-from pipeline.attention.reader import Example, ViewBlocks, check_length, pad_ids, pad_matrices, unpack, word_distances
+from pipeline.attention.reader import (
+    NOTEBOOK,
+    Convention,
+    Example,
+    ViewBlocks,
+    check_length,
+    count_words,
+    pad_ids,
+    pad_matrices,
+    token_distances,
+    unpack,
+    word_distances,
+)
 from pipeline.attention.store import VIEWS, PairBlocks
 from pipeline.attention.tokenise import tokenise
-from pipeline.attention.word_map import mean_rows, word_map
+from pipeline.attention.word_map import mean_rows, merge_end, word_map
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.words import locate_words
 
@@ -22,17 +36,31 @@ class CrossReader:
 
     Two views: row j of `output_step` is the step that predicts target token j (the paper's), row j of
     `input_step` the step that reads it, one later.
+
+    Parameters
+    ----------
+    translator : Translator
+        With `reads="cross"`.
+    convention : {"corrected", "notebook"}
+        The notebook's splits the target with the source's tokeniser, gives the end token to the last word,
+        and takes unsquared distances between tokens for cost.
     """
 
     views = VIEWS["cross"]
-    conventions = {
-        "tokens_to_words": "sum over source tokens, mean over target tokens, special tokens dropped",
-        "cost": "level 0: input embeddings of both sides; level l: last encoder states against decoder states "
-        "after layer l, at the step that reads the word",
-    }
 
-    def __init__(self, translator: Translator) -> None:
+    def __init__(self, translator: Translator, convention: Convention = "corrected") -> None:
         self.translator = translator
+        self.notebook = convention == "notebook"
+        self.conventions = {
+            "convention": convention,
+            "tokens_to_words": "sum over source tokens, mean over target tokens, special tokens dropped",
+            "target_tokens": "target tokeniser",
+            "cost": "squared distance of mean-pooled word vectors; "
+            "level 0: input embeddings of both sides; level l: last encoder states against decoder states "
+            "after layer l, at the step that reads the word",
+        }
+        if self.notebook:
+            self.conventions |= NOTEBOOK | {"target_tokens": "source tokeniser"}
 
     def tokenise(self, pair: SentencePair) -> Example:
         """Return the pair as ids of encoder and decoder.
@@ -44,16 +72,20 @@ class CrossReader:
         """
         tokenizer = self.translator.tokenizer
         src = tokenise(tokenizer, pair.src_text, "src")
-        tgt = tokenise(tokenizer, pair.tgt_text, "tgt")
+        tgt = tokenise(tokenizer, pair.tgt_text, "src" if self.notebook else "tgt")
         # One more for the start token, so that the last word has a step that reads it.
         check_length(self.translator, max(len(src.ids), len(tgt.ids) + 1), pair.src_text)
         start = self.translator.config.decoder_start_token_id
+        src_map = word_map(locate_words(pair.src_text, list(pair.src_words)), src, pair.src_text)
+        tgt_map = word_map(locate_words(pair.tgt_text, list(pair.tgt_words)), tgt, pair.tgt_text)
+        if self.notebook:
+            src_map, tgt_map = merge_end(src_map, src), merge_end(tgt_map, tgt)
         return Example(
             pair_id=pair.pair_id,
             rows={"src": list(src.ids), "tgt": [tgt.ids[-1] if start is None else start, *tgt.ids]},
-            src=word_map(locate_words(pair.src_text, list(pair.src_words)), src, pair.src_text),
-            tgt=word_map(locate_words(pair.tgt_text, list(pair.tgt_words)), tgt, pair.tgt_text),
-            special=[span is None for span in src.spans],
+            src=src_map,
+            tgt=tgt_map,
+            special=(src_map.sum(0) == 0).tolist(),
         )
 
     def read(self, examples: Sequence[Example]) -> list[PairBlocks]:
@@ -74,14 +106,15 @@ class CrossReader:
         views = [View(looks, seen, special[:, 0]) for looks in (output_step, input_step)]
 
         with torch.inference_mode():
-            pooled, outputs = self.translator.capture.run(views, lambda: self._forward(src_ids, mask, tgt_ids))
+            forward = partial(self.translator.forward, lambda: self._forward(src_ids, mask, tgt_ids))
+            pooled, outputs = self.translator.capture.run(views, forward)
             src_mean = pad_matrices([mean_rows(e.src) for e in examples], self.translator, columns=src_ids.shape[1])
             distances = self._distances(outputs, src_mean, input_step, examples)
             return unpack(examples, [ViewBlocks.of(pooled, view, "tgt") for view in range(2)], distances)
 
-    def _forward(self, src_ids: Tensor, mask: Tensor, tgt_ids: Tensor) -> object:
+    def _forward(self, src_ids: Tensor, mask: Tensor, tgt_ids: Tensor) -> Any:
         model = self.translator.model
-        # Without the language-model head where the class lets us: its product over the vocabulary is not needed.
+        # Without the language-model head where the class lets us: its product over the vocabulary is wasted.
         body = model.model if hasattr(model, "model") else model
         return body(
             input_ids=src_ids,
@@ -94,7 +127,7 @@ class CrossReader:
 
     def _distances(
         self,
-        outputs: object,
+        outputs: Any,
         src_mean: Float[Tensor, "batch src src_token"],
         tgt_mean: Float[Tensor, "batch tgt tgt_token"],
         examples: Sequence[Example],
@@ -103,5 +136,7 @@ class CrossReader:
         src_levels = [encoder[0]] + [encoder[-1]] * (len(decoder) - 1)
         src = torch.stack([src_mean @ states.to(src_mean.dtype) for states in src_levels], dim=1)
         tgt = torch.stack([tgt_mean @ states.to(tgt_mean.dtype) for states in decoder], dim=1)
-        counts = [src.new_tensor([len(w) for w in words]) for words in zip(*((e.src, e.tgt) for e in examples), strict=True)]
-        return word_distances(src, tgt, *counts)
+        cost, cosine = word_distances(src, tgt, *count_words(examples, src))
+        if self.notebook:
+            cost = token_distances(src_levels, decoder, src_mean, tgt_mean)
+        return cost, cosine

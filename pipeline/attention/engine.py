@@ -14,7 +14,7 @@ PAIRS_A_SHARD = 1024
 
 
 def batches(examples: Sequence[Example], tokens_per_batch: int) -> Iterator[list[Example]]:
-    """Yield the examples by length, each batch padded to at most `tokens_per_batch` tokens (one pair at least)."""
+    """Yield the examples by length, at most `tokens_per_batch` padded tokens a batch, one pair at least."""
     batch: list[Example] = []
     for example in sorted(examples, key=lambda e: (e.n_tokens, e.pair_id)):
         if batch and example.n_tokens * (len(batch) + 1) > tokens_per_batch:

@@ -2,29 +2,40 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 import transformers
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from pipeline.attention.cross import CrossReader
-from pipeline.attention.engine import move_into_place, write_shards
+from pipeline.attention.engine import move_into_place, tokenise_all, write_shards
 from pipeline.attention.joint import JointReader
 from pipeline.attention.load import Control, Translator, load_translator
-from pipeline.attention.reader import Reader
+from pipeline.attention.reader import Convention, Reader
 from pipeline.corpus.pairs import SentencePair
 from pipeline.errors import PipelineError
 from pipeline.params import Extract
 from pipeline.params import Translator as TranslatorSpec
 
+PRECISION_PAIRS = 16  # pairs on which 16-bit computation is compared with float32
 
-def make_reader(translator: Translator, spec: TranslatorSpec) -> Reader:
+
+def make_reader(translator: Translator, spec: TranslatorSpec, convention: Convention = "corrected") -> Reader:
     """Return the reader that fits what the translator reads."""
     if spec.reads == "cross":
-        return CrossReader(translator)
-    return JointReader(translator, spec.positions or "continue")
+        return CrossReader(translator, convention)
+    return JointReader(translator, spec.positions or "continue", convention)
 
 
 def extract(
@@ -37,8 +48,13 @@ def extract(
     split: str,
     work: Path,
     target: Path,
+    convention: Convention = "corrected",
+    sentence: str = "natural spelling, normalised",
+    say: Callable[[str], None] = lambda line: None,
 ) -> dict:
     """Return the manifest; the blocks of all pairs then lie in `target`.
+
+    `sentence` says for the manifest what the pairs' texts are.
 
     Shards are written to a folder below `work` that is named by a fingerprint of parameters, code,
     library versions, model and pairs, so that a run that was cut off goes on with its own shards only.
@@ -56,11 +72,19 @@ def extract(
         seed=settings.seed,
         device=settings.device,
         dtype=settings.dtype,
+        say=say,
     )
-    reader = make_reader(translator, spec)
+    reader = make_reader(translator, spec, convention)
     about = _about(name, spec, settings, translator, reader, control, split)
+    about["conventions"] |= {"heads": "mean", "sentence": sentence}
     unfinished = work / f"extract-{name}-{split}-{_fingerprint(about, pairs)}"
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns) as bar:
         job = bar.add_task(f"{name} {split}", total=len(pairs))
         shards, skipped, n_read = write_shards(
@@ -77,10 +101,30 @@ def extract(
         )
         raise PipelineError(message)
     manifest = {**about, "n_pairs": n_read, "skipped": dict(sorted(skipped.items())), "shards": shards}
+    if translator.half is not None:
+        exact = make_reader(replace(translator, half=None), spec, convention)
+        manifest["precision"] = compare_precision(reader, exact, pairs)
     text = json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     (unfinished / "manifest.json").write_text(text, encoding="utf-8")
     move_into_place(unfinished, target)
     return manifest
+
+
+def compare_precision(reader: Reader, exact: Reader, pairs: Sequence[SentencePair]) -> dict:
+    """Return how far blocks computed in 16 bits are from those in 32, over the first readable pairs.
+
+    Largest and mean absolute difference of attention (mass) and of cosine, as `{quantity: {max, mean}}`.
+    """
+    examples, _ = tokenise_all(reader, pairs[: 4 * PRECISION_PAIRS])
+    examples = examples[:PRECISION_PAIRS]
+    gaps: dict[str, list[np.ndarray]] = {"attention": [], "cosine": []}
+    for example in examples:  # one by one: nothing but the precision differs
+        (rough,), (fine,) = reader.read([example]), exact.read([example])
+        for name, gap in gaps.items():
+            gap.append(np.abs(getattr(rough, name) - getattr(fine, name)).ravel())
+    found = {name: np.concatenate(gap) for name, gap in gaps.items()}
+    errors = {name: {"max": float(gap.max()), "mean": float(gap.mean())} for name, gap in found.items()}
+    return {"n_pairs": len(examples), "reference": "float32", **errors}
 
 
 def _about(
@@ -93,19 +137,20 @@ def _about(
     split: str,
 ) -> dict:
     config = translator.config
+    heads = "decoder_attention_heads" if spec.reads == "cross" else "num_attention_heads"
     return {
         "translator": name,
         "split": split,
         "control": control,
         "model": spec.model,
         "model_class": type(translator.model).__name__,
-        "revision": spec.revision or getattr(config, "_commit_hash", None),
+        "revision": translator.revision,
         "n_parameters": sum(p.numel() for p in translator.model.parameters()),
         "reads": spec.reads,
         "views": list(reader.views),
         "n_layers": translator.n_layers,
-        "n_heads": getattr(config, "decoder_attention_heads" if spec.reads == "cross" else "num_attention_heads", None),
-        "conventions": {**reader.conventions, "heads": "mean", "sentence": "natural spelling, normalised"},
+        "n_heads": getattr(config, heads, None),
+        "conventions": dict(reader.conventions),
         "dtype": settings.dtype,
         "device": translator.device.type,
         "tokens_per_batch": settings.tokens_per_batch,

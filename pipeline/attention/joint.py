@@ -1,17 +1,30 @@
 """Self-attention of one encoder over the concatenated pair, in both directions between the sides."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from pipeline.attention.capture import View
 from pipeline.attention.load import Translator
-from pipeline.attention.reader import Example, ViewBlocks, check_length, pad_ids, pad_matrices, unpack, word_distances
+from pipeline.attention.reader import (
+    NOTEBOOK,
+    Convention,
+    Example,
+    ViewBlocks,
+    check_length,
+    count_words,
+    pad_ids,
+    pad_matrices,
+    token_distances,
+    unpack,
+    word_distances,
+)
 from pipeline.attention.store import VIEWS, PairBlocks
 from pipeline.attention.tokenise import tokenise_pair
-from pipeline.attention.word_map import Tokens, mean_rows, word_map
+from pipeline.attention.word_map import Tokens, mean_rows, merge_end, word_map
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.words import locate_words
 from pipeline.errors import PipelineError
@@ -29,6 +42,9 @@ class JointReader:
     positions : {"continue", "restart"}
         Position numbers of the target: running on after the source (BERT), or starting again with the
         number of the first source token (translation language modelling).
+    convention : {"corrected", "notebook"}
+        The notebook's gives the separator after a side to its last word, and takes unsquared distances
+        between tokens for cost.
 
     Raises
     ------
@@ -38,7 +54,7 @@ class JointReader:
 
     views = VIEWS["joint"]
 
-    def __init__(self, translator: Translator, positions: Positions) -> None:
+    def __init__(self, translator: Translator, positions: Positions, convention: Convention = "corrected") -> None:
         if positions == "restart" and translator.first_position is None:
             message = (
                 f"translators.positions: 'restart' needs a model with numbered positions, and "
@@ -47,11 +63,16 @@ class JointReader:
             raise PipelineError(message)
         self.translator = translator
         self.positions = positions
+        self.notebook = convention == "notebook"
         self.conventions = {
-            "tokens_to_words": "sum over the tokens seen, mean over the tokens that look, special tokens dropped",
-            "cost": "states after layer l of source and target words in the same sequence",
+            "convention": convention,
+            "tokens_to_words": "sum over the tokens seen, mean over those that look, special tokens dropped",
+            "cost": "squared distance of mean-pooled word vectors; "
+            "states after layer l of source and target words in the same sequence",
             "positions": positions,
         }
+        if self.notebook:
+            self.conventions |= NOTEBOOK
 
     def tokenise(self, pair: SentencePair) -> Example:
         """Return the pair as one sequence of ids.
@@ -67,13 +88,14 @@ class JointReader:
         maps = []
         for side, text, words in ((0, pair.src_text, pair.src_words), (1, pair.tgt_text, pair.tgt_words)):
             own = Tokens(tokens.ids, tuple(s if o == side else None for s, o in zip(tokens.spans, sides, strict=True)))
-            maps.append(word_map(locate_words(text, list(words)), own, text))
+            own_map = word_map(locate_words(text, list(words)), own, text)
+            maps.append(merge_end(own_map, own) if self.notebook else own_map)
         return Example(
             pair_id=pair.pair_id,
             rows={"ids": list(tokens.ids), "positions": self._numbers(sides), "types": coded.types},
             src=maps[0],
             tgt=maps[1],
-            special=[side is None for side in sides],
+            special=((maps[0].sum(0) == 0) & (maps[1].sum(0) == 0)).tolist(),
         )
 
     def _numbers(self, sides: list[int | None]) -> list[int]:
@@ -90,7 +112,10 @@ class JointReader:
         ids = pad_ids([e.rows["ids"] for e in examples], translator.config.pad_token_id, translator.device)
         width = ids.shape[1]
         lengths = torch.tensor([len(e.rows["ids"]) for e in examples], device=ids.device)
-        inputs = {"input_ids": ids, "attention_mask": (torch.arange(width, device=ids.device) < lengths[:, None]).long()}
+        inputs = {
+            "input_ids": ids,
+            "attention_mask": (torch.arange(width, device=ids.device) < lengths[:, None]).long(),
+        }
         if translator.first_position is not None:
             inputs["position_ids"] = pad_ids([e.rows["positions"] for e in examples], 0, ids.device)
         if getattr(translator.config, "type_vocab_size", 0) > 1:
@@ -107,13 +132,13 @@ class JointReader:
         special = pad_matrices([np.array([e.special]) for e in examples], translator, columns=width)[:, 0]
         views = [View(tgt_mean, src_sum, special), View(src_mean, tgt_sum, special)]
         with torch.inference_mode():
-            pooled, outputs = translator.capture.run(
-                views, lambda: translator.model(**inputs, output_hidden_states=True, return_dict=True)
-            )
+            run: Callable[[], Any] = partial(translator.model, **inputs, output_hidden_states=True, return_dict=True)
+            pooled, outputs = translator.capture.run(views, partial(translator.forward, run))
             levels = [states.to(src_mean.dtype) for states in outputs.hidden_states]
             src = torch.stack([src_mean @ states for states in levels], dim=1)
             tgt = torch.stack([tgt_mean @ states for states in levels], dim=1)
-            counts = [src.new_tensor([len(w) for w in words]) for words in zip(*((e.src, e.tgt) for e in examples), strict=True)]
-            distances = word_distances(src, tgt, *counts)
+            cost, cosine = word_distances(src, tgt, *count_words(examples, src))
+            if self.notebook:
+                cost = token_distances(levels, levels, src_mean, tgt_mean)
             blocks = [ViewBlocks.of(pooled, 0, "tgt"), ViewBlocks.of(pooled, 1, "src")]
-            return unpack(examples, blocks, distances)
+            return unpack(examples, blocks, (cost, cosine))

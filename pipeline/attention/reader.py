@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,6 +16,14 @@ from pipeline.attention.store import PairBlocks
 from pipeline.attention.tokenise import Side
 from pipeline.attention.word_map import UnmappableError
 from pipeline.corpus.pairs import SentencePair
+
+# What is read: as the model was trained, or as the paper's notebook did it (docs/design.md, section 5).
+Convention = Literal["corrected", "notebook"]
+NOTEBOOK = {
+    "tokens_to_words": "sum over the tokens seen (their number is stored), mean over those that look; the "
+    "special token after the last word is given to it",
+    "cost": "mean Euclidean distance, not squared, over the pairs of tokens of two words",
+}
 
 
 @dataclass(frozen=True)
@@ -39,8 +47,15 @@ class Example:
 class Reader(Protocol):
     """Reads sentence pairs with one translator."""
 
-    views: tuple[str, ...]
-    conventions: dict[str, str]
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Names of the ways to look, in the order of the blocks."""
+        ...
+
+    @property
+    def conventions(self) -> dict[str, str]:
+        """What a reader of the numbers must know."""
+        ...
 
     def tokenise(self, pair: SentencePair) -> Example:
         """Return the pair as the model reads it; raise `UnmappableError` where that cannot be."""
@@ -87,6 +102,14 @@ def pad_matrices(
     return _to(out, translator.device)
 
 
+def count_words(examples: Sequence[Example], like: Tensor) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+    """Return the numbers of source and target words, of the type and on the device of `like`."""
+    return (
+        like.new_tensor([len(example.src) for example in examples]),
+        like.new_tensor([len(example.tgt) for example in examples]),
+    )
+
+
 def _to(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return tensor.to(device)
@@ -111,6 +134,31 @@ def word_distances(
     tgt = tgt + (tgt_mean - src_mean)
     squares = src.square().sum(-1)[..., :, None] + tgt.square().sum(-1)[..., None, :]
     return (squares - 2 * src @ tgt.transpose(-1, -2)).clamp_min(0), cosine
+
+
+def token_distances(
+    src: Sequence[Float[Tensor, "batch src_token dim"]],
+    tgt: Sequence[Float[Tensor, "batch tgt_token dim"]],
+    src_mean: Float[Tensor, "batch src src_token"],
+    tgt_mean: Float[Tensor, "batch tgt tgt_token"],
+) -> Float[Tensor, "batch level src tgt"]:
+    """Return the mean Euclidean distance, not squared, over the pairs of tokens of two words.
+
+    This is the cost of the paper's notebook.
+
+    Parameters
+    ----------
+    src, tgt : sequence of float tensor, shape (batch, token, dim)
+        States of the tokens, one a level.
+    src_mean, tgt_mean : float tensor, shape (batch, word, token)
+        Weights of the tokens of each word; rows sum to 1, padding rows to 0.
+    """
+    levels = []
+    for src_states, tgt_states in zip(src, tgt, strict=True):
+        own, other = (states.to(src_mean.dtype) for states in (src_states, tgt_states))
+        distances = torch.cdist(own, other, compute_mode="donot_use_mm_for_euclid_dist")
+        levels.append(src_mean @ distances @ tgt_mean.transpose(1, 2))
+    return torch.stack(levels, dim=1)
 
 
 @dataclass(frozen=True)

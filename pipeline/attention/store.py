@@ -62,7 +62,10 @@ def write_shard(path: Path, blocks: Sequence[PairBlocks]) -> None:
             columns[name].append(np.asarray(getattr(block, name), dtype=np.float32).ravel())
     half_written = path.with_suffix(".part")
     options = pa.ipc.IpcWriteOptions(compression="zstd")
-    with pa.OSFile(str(half_written), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA, options=options) as writer:
+    with (
+        pa.OSFile(str(half_written), "wb") as sink,
+        pa.ipc.new_file(sink, _SCHEMA, options=options) as writer,
+    ):
         writer.write_table(pa.table(columns, schema=_SCHEMA))
     half_written.replace(path)
 
@@ -97,7 +100,9 @@ def read_manifest(folder: Path | str) -> dict:
     """
     path = Path(folder) / "manifest.json"
     if not path.is_file():
-        message = f"folder: must hold the blocks of a finished extraction, but {path} is missing; run `dvc repro extract`"
+        message = (
+            f"folder: must hold the blocks of a finished extraction, but {path} is missing; run `dvc repro extract`"
+        )
         raise PipelineError(message)
     return json.loads(path.read_text(encoding="utf-8"))
 

@@ -48,10 +48,11 @@ def tokenise(tokenizer: "PreTrainedTokenizerBase", text: str, side: Side) -> Tok
         text, return_type="offset_mapping"
     )
     ids = tuple(tokenizer(**kwargs)["input_ids"])
-    if ids != (*tokenizer.convert_tokens_to_ids(pieces["pieces"]), tokenizer.eos_token_id):
+    plain: list[int] = tokenizer.convert_tokens_to_ids(list(pieces["pieces"]))  # type: ignore[assignment]
+    if list(ids) != [*plain, tokenizer.eos_token_id]:
         message = (
-            f"text: the SentencePiece model and the tokeniser must agree, but they split {text!r} differently "
-            "(a language code in the text?); the pair is left out and counted"
+            f"text: the SentencePiece model and the tokeniser must agree, but they split {text!r} "
+            "differently (a language code in the text?); the pair is left out and counted"
         )
         raise UnmappableError("tokens_differ", message)
     return Tokens(ids, (*(tuple(span) for span in pieces["offsets"]), None))
@@ -59,7 +60,7 @@ def tokenise(tokenizer: "PreTrainedTokenizerBase", text: str, side: Side) -> Tok
 
 @dataclass(frozen=True)
 class PairTokens:
-    """The tokens of a concatenated pair, with the side (0 source, 1 target, None special) and segment of each."""
+    """The tokens of a concatenated pair; side (0 source, 1 target, None special) and segment of each."""
 
     tokens: Tokens
     sides: list[int | None]
@@ -67,7 +68,7 @@ class PairTokens:
 
 
 def tokenise_pair(tokenizer: "PreTrainedTokenizerBase", src: str, tgt: str) -> PairTokens:
-    """Return the tokens of both sentences as one sequence, special tokens where the model was trained with them."""
+    """Return the tokens of both sentences as one sequence, with the model's own special tokens."""
     coded = tokenizer(src, tgt, return_offsets_mapping=True)
     sides = coded.sequence_ids(0)
     spans = tuple(

@@ -45,25 +45,40 @@ def word_map(words: list[Span], tokens: Tokens, text: str) -> Float[np.ndarray, 
     UnmappableError
         `lost_characters` if a character of a word is in no token.
     """
+    columns = [column for column, span in enumerate(tokens.spans) if span is not None]
+    starts, ends = np.array(words).reshape(-1, 2).T
+    firsts, lasts = np.array([tokens.spans[column] for column in columns]).reshape(-1, 2).T
+    overlaps = np.minimum(ends[:, None], lasts) - np.maximum(starts[:, None], firsts)
+    overlaps = overlaps.clip(0).astype(float)
+    alone = np.flatnonzero(overlaps.sum(0) == 0)
+    after = np.searchsorted(starts, firsts[alone]).clip(max=len(words) - 1)
+    overlaps[after, alone] = 1
     shares = np.zeros((len(words), len(tokens.ids)))
-    covered = np.zeros(len(text), dtype=bool)
-    for column, span in enumerate(tokens.spans):
-        if span is None:
-            continue
-        covered[span[0] : span[1]] = True
-        overlaps = [max(0, min(end, span[1]) - max(start, span[0])) for start, end in words]
-        if not any(overlaps):
-            after = [i for i, (start, _) in enumerate(words) if start >= span[0]]
-            overlaps[after[0] if after else -1] = 1
-        shares[:, column] = np.asarray(overlaps) / sum(overlaps)
+    shares[:, columns] = overlaps / overlaps.sum(0)
+    lost = np.ones(len(text), dtype=bool)
+    for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
+        lost[first:last] = False
+    lost_before = np.concatenate([[0], lost.cumsum()])
     for start, end in words:
-        if not covered[start:end].all():
+        if lost_before[end] > lost_before[start]:
             message = (
                 f"text: every character of a word must be in a token, but the tokeniser lost some of "
                 f"{text[start:end]!r} in {text!r}; the pair is left out and counted"
             )
             raise UnmappableError("lost_characters", message)
     return shares
+
+
+def merge_end(shares: Float[np.ndarray, "word token"], tokens: Tokens) -> Float[np.ndarray, "word token"]:
+    """Return the map with the special token after the last word given to that word.
+
+    So did the paper's notebook, which grouped pieces by the mark of a word's start.
+    """
+    last = max(column for column, span in enumerate(tokens.spans) if span is not None)
+    merged = shares.copy()
+    if last + 1 < len(tokens.spans):
+        merged[-1, last + 1] = 1
+    return merged
 
 
 def mean_rows(shares: Float[np.ndarray, "word token"]) -> Float[np.ndarray, "word token"]:

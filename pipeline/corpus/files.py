@@ -181,9 +181,7 @@ def _read_jsonl(path: str, wanted: list[tuple[str, str]]) -> tuple[list[str], li
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            message = (
-                f"corpus.file: one JSON object a line, but line {number} of {path} is none ({error.msg})"
-            )
+            message = f"corpus.file: one JSON object a line, but line {number} of {path} is none ({error.msg})"
             raise PipelineError(message) from None
         names = list(row) if isinstance(row, dict) else []
         found = _find(names, wanted)
@@ -198,8 +196,6 @@ def _as_text(path: str, column: list) -> list[str]:
     """Return the column with nothing (null) as empty text, which is counted later."""
     for number, value in enumerate(column):
         if not isinstance(value, str | None):
-            message = (
-                f"corpus.file: both columns hold text, but row {number} of {path} holds {value!r}; correct it"
-            )
+            message = f"corpus.file: both columns hold text, but row {number} of {path} holds {value!r}; correct it"
             raise PipelineError(message)
     return [value or "" for value in column]

@@ -59,9 +59,7 @@ def _read_bars(path: str, src_lang: str, tgt_lang: str) -> list[SentencePair]:
         if len(sides) != 2:
             message = f"gold.text: lines are `source ||| target`, but line {row + 1} of {path} is {line!r}"
             raise PipelineError(message)
-        src, tgt = (
-            (join_words(words, lang), words) for words, lang in zip(sides, (src_lang, tgt_lang), strict=True)
-        )
+        src, tgt = ((join_words(words, lang), words) for words, lang in zip(sides, (src_lang, tgt_lang), strict=True))
         pairs.append(_pair(row, path, src, tgt))
     return pairs
 
@@ -81,9 +79,7 @@ def _read_links(path: str) -> list[str]:
         return read_lines(path)
     header, *rows = read_tsv(path) or [[]]
     if "links" not in header:
-        message = (
-            f"gold.links: a .tsv has a column named links, but {path} has {', '.join(header)}; name it so"
-        )
+        message = f"gold.links: a .tsv has a column named links, but {path} has {', '.join(header)}; name it so"
         raise PipelineError(message)
     return [row[header.index("links")] for row in rows]
 

@@ -47,12 +47,12 @@ def read_pairs(path: str | Path) -> list[SentencePair]:
         If the file is not there or holds something else.
     """
     if not Path(path).is_file():
-        message = f"path: must be a Parquet file of sentence pairs, but {path} is not there; run `dvc repro corpus`"
+        message = f"path: must be a file of sentence pairs, but {path} is not there; run `dvc repro corpus`"
         raise PipelineError(message)
     try:
         table = pq.read_table(path)
     except pa.ArrowInvalid as error:
-        message = f"path: must be a Parquet file of sentence pairs, but {path} is none ({error}); run `dvc repro corpus`"
+        message = f"path: must be a file of sentence pairs, but {path} is none ({error}); run `dvc repro corpus`"
         raise PipelineError(message) from None
     if not table.schema.equals(SCHEMA):
         message = (

@@ -36,9 +36,7 @@ def _clean_table() -> dict[int, str | None]:
     Windows quotes that were read as Latin-1 are put right; other control characters, soft hyphens and
     zero-width spaces go.
     """
-    table: dict[int, str | None] = dict.fromkeys(
-        [*range(0x20), *range(0x7F, 0xA0), 0xAD, 0x200B, 0x2060, 0xFEFF]
-    )
+    table: dict[int, str | None] = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0xAD, 0x200B, 0x2060, 0xFEFF])
     for code in range(0x80, 0xA0):
         table[code] = bytes([code]).decode("cp1252", errors="ignore") or None
     # spaces of every kind, line ends among them, become one space below

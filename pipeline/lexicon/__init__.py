@@ -8,9 +8,7 @@ from pipeline.lexicon.muse import LICENCE, fetch_muse
 from pipeline.params import Lexicon as Settings
 
 
-def load_lexicon(
-    settings: Settings, *, pair: str, say: Callable[[str], None] = lambda line: None
-) -> Lexicon:
+def load_lexicon(settings: Settings, *, pair: str, say: Callable[[str], None] = lambda line: None) -> Lexicon:
     """Return the dictionary that the parameters name.
 
     Parameters

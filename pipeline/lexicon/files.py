@@ -65,9 +65,7 @@ def read_lexicon(path: str | Path, *, source: str = "files", licence: str | None
         else:
             entries.setdefault(src, set()).add(tgt)
     if not entries:
-        message = (
-            f"lexicon.path: must hold at least one pair of words, but {path} holds none; name another file"
-        )
+        message = f"lexicon.path: must hold at least one pair of words, but {path} holds none; name another file"
         raise PipelineError(message)
     frozen = {src: frozenset(targets) for src, targets in entries.items()}
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -110,9 +110,7 @@ def read_links(path: str | Path) -> dict[int, Int[np.ndarray, "link 2"]]:
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowInvalid):
-        message = (
-            f"path: must be a Parquet file of links, but {path} is not there or none; run `dvc repro links`"
-        )
+        message = f"path: must be a Parquet file of links, but {path} is not there or none; run `dvc repro links`"
         raise PipelineError(message) from None
     if not table.schema.equals(SCHEMA):
         message = (
@@ -145,7 +143,7 @@ def summarise(
     if n_used == 0:
         message = (
             f"sample.min_links: some pair must have as many links, but it is {min_links} and the most is "
-            f"{counts.max()} in {len(counts)} pairs; lower it, or take a larger dictionary or longer sentences"
+            f"{counts.max()} in {len(counts)} pairs; lower it, or take a larger dictionary"
         )
         raise PipelineError(message)
     levels = (0, 25, 50, 75, 100)

@@ -10,7 +10,7 @@ from pipeline.params import MUSE_PAIRS
 
 PUBLISHED = "https://dl.fbaipublicfiles.com/arrival/dictionaries"
 LICENCE = "CC BY-NC 4.0"
-TYPICAL_SIZE = 2_500_000  # bytes, of a dictionary before it is here
+TYPICAL_SIZE = 1_900_000  # bytes of a dictionary that is not here yet
 # Of the files that we could look at; the others are checked for arriving whole.
 _SHA256 = {
     "en-fr": "044952e1ab346efbc843a1204bcf5dd774e48c78254173ee36c16e36f0021d6d",
@@ -68,8 +68,8 @@ def fetch_muse(pair: str, *, mirror: str | None = None, say: Callable[[str], Non
         shelf.fetch(path.name)
     except (OSError, ValueError, requests.RequestException) as error:
         message = (
-            f"lexicon.source: muse reads {address}/{path.name}, but {' '.join(str(error).split())}; check the "
-            "connection or lexicon.mirror, or save the file yourself and use source: files with its path"
+            f"lexicon.source: muse reads {address}/{path.name}, but {' '.join(str(error).split())}; check "
+            "the connection or lexicon.mirror, or save the file yourself and use source: files with its path"
         )
         raise PipelineError(message) from None
     return path

@@ -3,12 +3,11 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from jaxtyping import Int
 
-from pipeline.corpus.words import lemma
+from pipeline.corpus.lemmas import lemma_of
 from pipeline.lexicon.files import Lexicon, look_up_form
 
 Key = Callable[[str], str]
@@ -59,10 +58,10 @@ class LookUp:
 
     @classmethod
     def make(cls, lexicon: Lexicon, *, lemmas: str, src_lang: str, tgt_lang: str) -> "LookUp":
-        """Return the look-up that `words.lemmas` of params.yaml asks for: `simplemma` or `none`."""
+        """Return the look-up that `words.lemmas` of params.yaml asks for: `simplemma`, `stanza` or `none`."""
         if lemmas == "none":
             return cls(lexicon)
-        return cls(lexicon, lemmas=(partial(lemma, lang=src_lang), partial(lemma, lang=tgt_lang)))
+        return cls(lexicon, lemmas=(lemma_of(lemmas, src_lang), lemma_of(lemmas, tgt_lang)))
 
     def between(self, src: Iterable[str], tgt: Iterable[str]) -> set[tuple[str, str]]:
         """Return the pairs of forms that are entries."""

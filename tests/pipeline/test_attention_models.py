@@ -4,8 +4,42 @@ import numpy as np
 import pytest
 import torch
 
-WORDS_EN = "the house red big old man sees a small dog and his friend in that street".split()
-WORDS_FR = "la maison rouge grande vieux homme voit un petit chien et son ami dans cette rue".split()
+WORDS_EN = [
+    "the",
+    "house",
+    "red",
+    "big",
+    "old",
+    "man",
+    "sees",
+    "a",
+    "small",
+    "dog",
+    "and",
+    "his",
+    "friend",
+    "in",
+    "that",
+    "street",
+]
+WORDS_FR = [
+    "la",
+    "maison",
+    "rouge",
+    "grande",
+    "vieux",
+    "homme",
+    "voit",
+    "un",
+    "petit",
+    "chien",
+    "et",
+    "son",
+    "ami",
+    "dans",
+    "cette",
+    "rue",
+]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +79,10 @@ def pairs():
     texts = [
         ("The old man sees a small dog.", "Le vieil homme voit un petit chien."),
         ("Yes.", "Oui."),
-        ("That red house - his friend's - is big, old and (well) red.", "L'homme qu'il voit aujourd'hui, c'est son ami."),
+        (
+            "That red house - his friend's - is big, old and (well) red.",
+            "L'homme qu'il voit aujourd'hui, c'est son ami.",
+        ),
         ("A dog in the street!", "Un chien, dans la rue, par-dessus tout ?"),
     ]
     return [
@@ -162,10 +199,7 @@ def test_joint_blocks_equal_eager_attention_pooled_by_hand(folders, pairs):
             np.testing.assert_allclose(block.attention[0, layer], tgt_to_src, atol=1e-14)
             np.testing.assert_allclose(block.attention[1, layer], src_to_tgt.T, atol=1e-14)
         for level, states in enumerate(out.hidden_states):
-            src, tgt = (
-                _means(states[0].numpy(), own, n)
-                for own, n in zip(owners, shape, strict=True)
-            )
+            src, tgt = (_means(states[0].numpy(), own, n) for own, n in zip(owners, shape, strict=True))
             np.testing.assert_allclose(
                 block.cost[level], ((src[:, None] - tgt[None]) ** 2).sum(-1), rtol=1e-10, atol=1e-10
             )

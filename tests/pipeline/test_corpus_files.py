@@ -150,9 +150,7 @@ def test_tabs_separate_and_quotes_are_text(tmp_path: Path) -> None:
     assert read_tsv(str(tmp_path / "a.tsv")) == [['"a', '"b"']]
 
 
-def test_the_parameters_choose_the_source(
-    tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_parameters_choose_the_source(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     demo = open_source(Corpus())
     assert (demo.name, demo.n_rows) == ("demo", demo_rows().n_rows)

@@ -15,9 +15,7 @@ TEXT = "the cat , sleeps .   ||| le chat dort . \nno links ||| sans liens\n ||| 
 LINKS = "1-1 2p2 5-4\n\n\n1-1\n"
 
 
-def read(
-    folder: Path, text: str = TEXT, links: str = LINKS, *, base: int = 1, suffix: str = ""
-) -> list[SentencePair]:
+def read(folder: Path, text: str = TEXT, links: str = LINKS, *, base: int = 1, suffix: str = "") -> list[SentencePair]:
     (folder / f"text{suffix}").write_text(text, encoding="utf-8")
     (folder / f"links{suffix}").write_text(links, encoding="utf-8")
     gold = Gold(text=str(folder / f"text{suffix}"), links=str(folder / f"links{suffix}"), base=base)
@@ -76,17 +74,13 @@ def test_the_demo_has_gold(project: Path) -> None:
         ("a ||| b c\n", "2-1\n", 1, r"2-1 is outside of the pair, which has 1 source and 2 target words"),
     ],
 )
-def test_a_gold_set_that_does_not_fit_is_refused(
-    tmp_path: Path, text: str, links: str, base: int, match: str
-) -> None:
+def test_a_gold_set_that_does_not_fit_is_refused(tmp_path: Path, text: str, links: str, base: int, match: str) -> None:
     with pytest.raises(PipelineError, match=match):
         read(tmp_path, text, links, base=base)
 
 
 def test_a_table_needs_a_column_of_links(tmp_path: Path) -> None:
-    with pytest.raises(
-        PipelineError, match=r"a \.tsv has a column named links, but .* has src, tgt; name it so"
-    ):
+    with pytest.raises(PipelineError, match=r"a \.tsv has a column named links, but .* has src, tgt; name it so"):
         read(tmp_path, "src\ttgt\na\tb\n", "src\ttgt\na\tb\n", suffix=".tsv")
 
 

@@ -19,9 +19,7 @@ LANGS = {"src_lang": "en", "tgt_lang": "fr"}
 
 
 def numbered(n: int) -> TextRows:
-    return TextRows(
-        "files", [f"sentence number {i}." for i in range(n)], [f"phrase numéro {i}." for i in range(n)]
-    )
+    return TextRows("files", [f"sentence number {i}." for i in range(n)], [f"phrase numéro {i}." for i in range(n)])
 
 
 def sample(**changes: int) -> Sample:
@@ -71,9 +69,7 @@ def test_every_reason_is_counted() -> None:
 
 def test_words_that_do_not_spell_their_text_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     split = module.split_words
-    monkeypatch.setattr(
-        module, "split_words", lambda text, lang: ["?", "?", "?"] if "7" in text else split(text, lang)
-    )
+    monkeypatch.setattr(module, "split_words", lambda text, lang: ["?", "?", "?"] if "7" in text else split(text, lang))
     pairs, selection = select_pairs(numbered(10), sample(), **LANGS)
     assert selection["dropped"]["unsplittable"] == 1
     assert 7 not in {pair.pair_id for pair in pairs}

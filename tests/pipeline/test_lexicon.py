@@ -49,9 +49,7 @@ def test_a_missing_dictionary_is_named() -> None:
         load_lexicon(Settings(source="files", path="nowhere.txt"), pair="en-fr")
 
 
-def test_the_parameters_choose_the_dictionary(
-    tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_parameters_choose_the_dictionary(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     demo = load_lexicon(Settings(), pair="en-fr")
     assert demo == demo_lexicon()

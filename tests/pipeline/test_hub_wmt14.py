@@ -1,0 +1,258 @@
+"""WMT14 by row groups, against a stand-in for the hub that cuts, delays and refuses."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.hub.content import made_up_rows, write_wmt14
+from tests.hub.fixtures import COMMIT, hub, offline  # noqa: F401
+from tests.hub.server import Fault
+
+N = 500
+NAME = "datasets/wmt/wmt14"
+
+
+@pytest.fixture
+def wmt14(hub, tmp_path):
+    folder = tmp_path / "wmt14"
+    write_wmt14(folder, made_up_rows(N))
+    write_wmt14(folder, made_up_rows(90, src="en", tgt="de"), config="de-en", n_files=1)
+    hub.add(NAME, folder, commit=COMMIT)
+    return hub
+
+
+def _rows(pair="en-fr", revision=COMMIT, **kwargs):
+    from pipeline.corpus.wmt14 import Wmt14Rows
+
+    return Wmt14Rows(pair, revision, **kwargs)
+
+
+def _texts(numbers, src="en", tgt="fr"):
+    rows = made_up_rows(N, src=src, tgt=tgt)
+    return [(i, rows[i][src], rows[i][tgt]) for i in sorted(set(numbers))]
+
+
+def test_rows_are_numbered_through_the_files_and_only_their_row_groups_are_fetched(wmt14):
+    rows = _rows()
+    assert rows.n_rows == N
+    assert rows.revision == COMMIT
+    wanted = np.array([499, 3, 167, 19, 166, 333])  # last, first group, first of a file, last of a group, ...
+    before = wmt14.sent(r"^/cdn/")
+    assert list(rows.fetch(wanted)) == _texts(wanted)
+    groups = rows.details(wanted)["row_groups"]
+    assert (groups["read"], groups["in_all"]) == (5, 27)
+    assert wmt14.sent(r"^/cdn/") - before == groups["bytes"]
+    sizes = sum(file.size for path, file in wmt14.repos[NAME].commits[COMMIT].items() if "fr-en/" in path)
+    assert groups["bytes"] < sizes / 4
+
+
+def test_either_direction_and_every_published_pair_of_the_commit(wmt14):
+    assert next(_rows("fr-en").fetch(np.array([42]))) == (42, *_texts([42])[0][:0:-1])
+    assert list(_rows("en-de").fetch(np.array([7]))) == _texts([7], tgt="de")
+    assert list(_rows("de-en").fetch(np.array([7]))) == _texts([7], src="de", tgt="en")
+
+
+def test_a_second_run_and_an_offline_one_fetch_nothing(wmt14, offline):
+    wanted = np.arange(0, N, 50)
+    first = list(_rows().fetch(wanted))
+    n_requests = len(wmt14.log)
+    assert list(_rows().fetch(wanted)) == first
+    assert len(wmt14.log) == n_requests, "a pinned commit that was read needs no request at all"
+    offline()
+    assert list(_rows().fetch(wanted)) == first
+    assert len(wmt14.log) == n_requests
+
+
+def test_whole_files_give_the_same_rows_and_serve_every_later_sample_offline(wmt14, offline):
+    wanted = np.array([5, 250, 400])
+    by_groups = list(_rows().fetch(wanted))
+    assert list(_rows(whole=True).fetch(wanted)) == by_groups
+    offline()
+    everything = np.arange(N)
+    assert list(_rows().fetch(everything)) == _texts(everything)
+
+
+def test_offline_says_what_is_missing(wmt14, offline):
+    from pipeline.errors import PipelineError
+
+    rows = _rows()
+    list(rows.fetch(np.array([3])))
+    offline()
+    with pytest.raises(
+        PipelineError,
+        match=r"26 row groups of wmt/wmt14 at 0123456789ab are not in the cache .*row group 1 of fr-en/train-00000.*HF_HUB_OFFLINE forbids.*run once with a connection",
+    ):
+        list(_rows().fetch(np.arange(N)))
+    with pytest.raises(PipelineError, match=r"footer of de-en/train-00000.* is not in the cache, and HF_HUB_OFFLINE"):
+        _rows("de-en")
+    with pytest.raises(PipelineError, match=r"wmt/wmt14 at revision main was never listed here, and HF_HUB_OFFLINE"):
+        _rows(revision=None)
+
+
+def test_offline_names_the_whole_file_that_is_missing(wmt14, offline):
+    from pipeline.errors import PipelineError
+
+    _rows()
+    offline()
+    with pytest.raises(
+        PipelineError,
+        match=r"fr-en/train-00000-of-00003.parquet \(\d+(\.\d)? kB\) of wmt/wmt14 .*not in the cache",
+    ):
+        _rows(whole=True)
+
+
+def test_costs_are_said_before_and_a_branch_becomes_a_commit(wmt14):
+    lines = []
+    rows = _rows(revision=None, say=lines.append)
+    assert rows.revision == COMMIT
+    list(rows.fetch(np.array([3, 4, 100])))
+    assert lines[0].startswith("corpus: wmt/wmt14 at 0123456789ab, en-fr: 3 files of ")
+    assert lines[0].endswith("kB in all; only what is needed is downloaded")
+    assert lines[1].startswith("corpus: 3 rows lie in 2 of 27 row groups; 2 are to be downloaded (")
+
+
+@pytest.mark.parametrize("kind", ["503", "cut"])
+@pytest.mark.parametrize("path", [r"^/api/", r"/resolve/", r"^/cdn/"])
+def test_what_passes_is_tried_again(wmt14, kind, path):
+    if kind == "cut" and path == r"/resolve/":
+        pytest.skip("a redirect has no body to cut")
+    wmt14.faults.append(Fault(kind, path, times=2))
+    wanted = np.array([3, 250, 499])
+    assert list(_rows().fetch(wanted)) == _texts(wanted)
+    assert not any(fault.times for fault in wmt14.faults), "the fault was met"
+
+
+@pytest.mark.parametrize("kind", ["503", "cut", "flip"])
+def test_whole_files_are_fetched_again_and_checked(wmt14, kind, tmp_path):
+    wmt14.faults.append(Fault(kind, r"^/cdn/", times=1 if kind == "flip" else 2))
+    assert list(_rows(whole=True).fetch(np.arange(N))) == _texts(range(N))
+    assert not list((tmp_path / "hub-cache").rglob("*.incomplete"))
+
+
+def test_a_file_that_arrives_damaged_twice_is_refused_and_removed(wmt14, tmp_path):
+    from pipeline.errors import PipelineError
+
+    wmt14.faults.append(Fault("flip", r"^/cdn/", times=2))
+    with pytest.raises(
+        PipelineError,
+        match=r"train-00000.* arrived damaged twice \(its checksum is not [0-9a-f]{64}\) and was removed",
+    ):
+        _rows(whole=True)
+    assert list(_rows(whole=True).fetch(np.arange(N))) == _texts(range(N)), "nothing of it is taken for whole"
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_again(wmt14, tmp_path):
+    _rows(whole=True)
+    (blob,) = [p.resolve() for p in (tmp_path / "hub-cache").rglob("train-00001-of-00003.parquet")]
+    data = bytearray(blob.read_bytes())
+    data[len(data) // 2] ^= 1
+    blob.write_bytes(data)
+    assert list(_rows().fetch(np.arange(N))) == _texts(range(N))
+
+
+def test_half_a_row_group_in_the_cache_is_never_read(wmt14, tmp_path):
+    from pipeline.errors import PipelineError
+
+    wmt14.faults.append(Fault("cut", r"^/cdn/", times=99))
+    with pytest.raises(PipelineError, match=r"corpus.source: wmt/wmt14 could not be read from .*check the connection"):
+        _rows()
+    wmt14.faults.clear()
+    rows = _rows()
+    wmt14.faults.append(Fault("cut", r"^/cdn/", times=99))
+    with pytest.raises(PipelineError, match="could not be read"):
+        list(rows.fetch(np.array([3])))
+    assert not [path for path in (tmp_path / "cache").rglob("*-*") if path.suffix == ".part"]
+    wmt14.faults.clear()
+    assert list(rows.fetch(np.array([3]))) == _texts([3])
+
+
+def test_a_damaged_row_group_is_removed_and_said(wmt14, tmp_path):
+    from pipeline.errors import PipelineError
+
+    rows = _rows()
+    list(rows.fetch(np.array([3])))
+    (part,) = [path for path in (tmp_path / "cache").rglob("[0-9]*-[0-9]*") if path.is_file()]
+    part.write_bytes(part.read_bytes()[:-20])
+    with pytest.raises(
+        PipelineError,
+        match=r"row group 0 of fr-en/train-00000.* must be readable.*its copy is removed, run again",
+    ):
+        list(rows.fetch(np.array([3])))
+    assert list(rows.fetch(np.array([3]))) == _texts([3])
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_file_that_was_published_cut_short_is_named(wmt14, tmp_path, whole):
+    from pipeline.errors import PipelineError
+
+    path = tmp_path / "wmt14" / "fr-en" / "train-00001-of-00003.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    wmt14.add(NAME, tmp_path / "wmt14", commit="f" * 40)
+    with pytest.raises(
+        PipelineError,
+        match=r"train-00001-of-00003.parquet of wmt/wmt14 at ffffffffffff is no whole Parquet file \(cut short",
+    ):
+        _rows(revision="f" * 40, whole=whole)
+
+
+def test_a_missing_file_is_no_silent_gap(wmt14, tmp_path):
+    from pipeline.errors import PipelineError
+
+    (tmp_path / "wmt14" / "fr-en" / "train-00001-of-00003.parquet").unlink()
+    wmt14.add(NAME, tmp_path / "wmt14", commit="f" * 40)
+    with pytest.raises(
+        PipelineError,
+        match=r"must hold fr-en/train-\*.parquet, every number, but it holds 2 of 3; give corpus.revision",
+    ):
+        _rows(revision="f" * 40)
+
+
+def test_other_columns_are_named(wmt14, tmp_path):
+    from pipeline.errors import PipelineError
+
+    path = tmp_path / "wmt14" / "fr-en" / "train-00000-of-00003.parquet"
+    pq.write_table(pq.read_table(path).rename_columns(["text"]), path)
+    wmt14.add(NAME, tmp_path / "wmt14", commit="f" * 40)
+    with pytest.raises(PipelineError, match=r"must have a column translation, but it has text; name another revision"):
+        _rows(revision="f" * 40)
+
+
+class TestRefusals:
+    """The hub says no: one line each, which names the key and what to do."""
+
+    def test_unknown_revision(self, wmt14):
+        from pipeline.errors import PipelineError
+
+        with pytest.raises(
+            PipelineError,
+            match=r"^corpus.source: wmt/wmt14 has no revision eeee.*; look for a commit's hash at \S+/datasets/wmt/wmt14/commits/main$",
+        ):
+            _rows(revision="e" * 40)
+
+    def test_gated(self, wmt14):
+        from pipeline.errors import PipelineError
+
+        wmt14.repos[NAME].gated = True
+        with pytest.raises(
+            PipelineError,
+            match=r"wants an account that has accepted its terms; accept them at \S+ and set HF_TOKEN$",
+        ):
+            _rows()
+
+    def test_not_there(self, hub):
+        from pipeline.errors import PipelineError
+
+        with pytest.raises(
+            PipelineError, match=r"wmt/wmt14 is not there or is private .*correct the name, or set HF_TOKEN$"
+        ):
+            _rows()
+
+    def test_no_server(self, wmt14, monkeypatch):
+        from pipeline.errors import PipelineError
+
+        monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+        with pytest.raises(
+            PipelineError,
+            match=r"could not be read from http://127.0.0.1:9.*check the connection or HF_ENDPOINT",
+        ):
+            _rows()
