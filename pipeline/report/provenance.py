@@ -1,0 +1,188 @@
+"""Section 6: what made the page. Parameters, conventions, models, data, dropped sentences, versions and commands."""
+
+import io
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from pipeline.attention.store import read_manifest
+from pipeline.params import Params
+from pipeline.report.metrics import TranslatorMetrics, read_json
+from pipeline.report.tables import Table
+from pipeline.report.wording import count, reason
+
+PAGE_PACKAGES = ("jinja2", "matplotlib", "pandas", "pyarrow", "seaborn")
+DEMO_FOLDER = "data/demo"
+LICENCES = {
+    ("text", "demo"): "written for this project; CC0 (data/demo/LICENSE)",
+    ("text", "wmt14"): "WMT14 as distributed on the hub (wmt/wmt14); research use",
+    ("text", "files"): "files of the user; their licence applies",
+    ("dictionary", "demo"): "written for this project; CC0 (data/demo/LICENSE)",
+    ("dictionary", "muse"): "MUSE (Conneau et al. 2018); CC BY-NC 4.0, no commercial use",
+    (
+        "dictionary",
+        "files",
+    ): "file of the user; its licence applies (MUSE dictionaries: CC BY-NC 4.0; WMT test sets: research use)",
+}
+
+
+def is_demo(params: Params) -> bool:
+    """Return whether text or translators are those of the project itself, which stand for no published model."""
+    return params.corpus.source == "demo" or bool(demo_translators(params))
+
+
+def demo_translators(params: Params) -> list[str]:
+    """Return the names of the translators that were trained for the demo."""
+    return [name for name, spec in params.translators.items() if Path(DEMO_FOLDER) in Path(spec.model).parents]
+
+
+def parameters_yaml(params: Params) -> str:
+    """Return the parameters, defaults included, as YAML that `load_params` reads."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.default_flow_style = None
+    yaml.width = 100
+    buffer = io.StringIO()
+    yaml.dump(params.model_dump(mode="json"), buffer)
+    return buffer.getvalue()
+
+
+def read_manifests(data: Path, names: Sequence[str]) -> dict[str, dict]:
+    """Return the manifest of the trained blocks of every translator."""
+    return {name: read_manifest(data / "attention" / name / "trained") for name in names}
+
+
+def models_table(manifests: Mapping[str, Mapping], params: Params) -> Table:
+    """Return model, revision, size and reading of every translator."""
+    rows = []
+    for name, manifest in manifests.items():
+        spec = params.translators[name]
+        reads = {
+            "cross": "cross-attention, decoder over encoder",
+            "joint": "self-attention of one encoder over both sides",
+        }
+        positions = f"; target positions {spec.positions}" if spec.positions else ""
+        rows.append(
+            [
+                name,
+                f"{manifest['model']} ({manifest.get('model_class', 'class not recorded')})",
+                manifest.get("revision") or ("demo translator" if name in demo_translators(params) else "not recorded"),
+                count(manifest["n_parameters"]) if manifest.get("n_parameters") else "–",
+                f"{manifest['n_layers']} × {manifest.get('n_heads') or '–'}",
+                reads[manifest["reads"]] + positions,
+                f"{manifest.get('dtype', '–')}, {manifest.get('device', '–')}, {manifest.get('tokens_per_batch', '–')} tokens a batch",
+            ]
+        )
+    head = ["translator", "model", "revision", "parameters", "layers × heads", "read as", "run as"]
+    return Table(head, rows, n_labels=7, wraps=True)
+
+
+def conventions_table(t: TranslatorMetrics) -> Table:
+    """Return every choice that the numbers of a translator depend on."""
+    flat: list[list[str]] = []
+
+    def add(prefix: str, value: object) -> None:
+        if isinstance(value, Mapping):
+            for key in sorted(value):
+                add(f"{prefix}, {reason(key)}" if prefix else reason(key), value[key])
+        else:
+            text = (
+                {True: "yes", False: "no", None: "–"}.get(value, str(value))
+                if isinstance(value, bool | None)
+                else str(value)
+            )
+            flat.append([prefix, text])
+
+    add("", {key: value for key, value in t.summary["signature"].items() if key != "versions"})
+    return Table(["choice", "value"], flat, n_labels=2, caption=t.name, wraps=True)
+
+
+def data_table(params: Params, selection: Mapping, links: Mapping) -> Table:
+    """Return text, dictionary and hand-made links with their checksums and licences."""
+    files = ", ".join(f"{entry['name']} (sha256 {entry['sha256'][:12]}…)" for entry in selection.get("files", []))
+    source, lexicon = params.corpus.source, params.lexicon.source
+    text = f"{source}, {params.corpus.pair}" + (
+        f", revision {selection['revision']}" if selection.get("revision") else ""
+    )
+    rows = [
+        ["text", text, files or "–", LICENCES["text", source]],
+        ["dictionary", f"{lexicon}, {count(links['lexicon']['entries'])} entries", f"sha256 {links['lexicon']['sha256'][:12]}…", LICENCES["dictionary", lexicon]],
+    ]  # fmt: skip
+    if params.gold is not None:
+        demo = params.gold.links.startswith(DEMO_FOLDER)
+        licence = (
+            LICENCES["text", "demo"]
+            if demo
+            else "files of the user; their licence applies (Hansards gold set: research use)"
+        )
+        rows.append(["hand-made links", params.gold.links, f"words numbered from {params.gold.base}", licence])
+    return Table(["what", "which", "files", "terms"], rows, n_labels=4, wraps=True)
+
+
+def dropped_table(
+    translators: Sequence[TranslatorMetrics], manifests: Mapping[str, Mapping], selection: Mapping, links: Mapping
+) -> Table:
+    """Return how many sentence pairs were left after every step, and why the others were not."""
+    rows = [
+        ["corpus", "all", count(selection["looked_at"]), count(selection["kept"]), _reasons(selection["dropped"])],
+        ["links", "all", count(links["n_pairs"]), count(links["n_pairs_used"]), _reasons(links["dropped"])],
+    ]
+    for t in translators:
+        manifest = manifests[t.name]
+        n_read, skipped = manifest["n_pairs"], manifest.get("skipped", {})
+        rows.append(["extract", t.name, count(n_read + sum(skipped.values())), count(n_read), _reasons(skipped)])
+        rows.append(
+            [
+                "align",
+                t.name,
+                count(t.summary["n_pairs"] + sum(t.dropped.values())),
+                count(t.summary["n_pairs"]),
+                _reasons(t.dropped),
+            ]
+        )
+        gold = t.summary.get("gold")
+        if gold is not None:
+            missing = {"without blocks": gold.get("n_without_blocks", 0), **gold.get("skipped", {})}
+            rows.append(
+                [
+                    "align, hand-made links",
+                    t.name,
+                    count(gold["n_pairs"] + gold.get("n_without_blocks", 0)),
+                    count(gold["n_pairs"]),
+                    _reasons(missing),
+                ]
+            )
+    caption = "Sentence pairs that came to each stage, that were left after it, and why the others were dropped (align counts those of extract again)."
+    return Table(
+        ["stage", "translator", "came", "left", "dropped, by reason"], rows, n_labels=2, caption=caption, wraps=True
+    )
+
+
+def _reasons(dropped: Mapping[str, int]) -> str:
+    return ", ".join(f"{count(n)} {reason(name)}" for name, n in sorted(dropped.items()) if n) or "none"
+
+
+def versions_table(translators: Sequence[TranslatorMetrics], manifests: Mapping[str, Mapping]) -> Table:
+    """Return the versions of Python and of the packages, by what they made."""
+    rows = [["page", "python", platform.python_version()]]
+    rows += [["page", name, version(name)] for name in PAGE_PACKAGES]
+    measured = {
+        ("alignment", name, of) for t in translators for name, of in t.summary["signature"].get("versions", {}).items()
+    }
+    extracted = {("attention", name, of) for m in manifests.values() for name, of in m.get("versions", {}).items()}
+    return Table(["made", "package", "version"], rows + [list(row) for row in sorted(extracted | measured)], n_labels=3)
+
+
+def read_corpus_facts(data: Path) -> tuple[dict, dict]:
+    """Return what the stages corpus and links wrote of what they kept.
+
+    Raises
+    ------
+    PipelineError
+        If a file is missing or from another version.
+    """
+    selection = read_json(data / "corpus" / "selection.json", ("dropped", "files", "kept", "looked_at"), "corpus")
+    links = read_json(data / "links" / "summary.json", ("dropped", "lexicon", "n_pairs", "n_pairs_used"), "links")
+    return selection, links

@@ -1,0 +1,274 @@
+"""How many layers it takes: the rate of convergence, and the depth study against Sinkhorn.
+
+Layers are run here in the kernel domain, p = exp(u/reg) and Q = exp(-C/reg - 1), which is the same iteration as
+`otcore.gradient_descent` (a test compares them) at a fraction of the time; reg is large enough not to overflow.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from otcore import entropic_plan, squared_cost
+from pipeline.synthetic.claims import Claim, Finding, claim, gaussian_clouds, spread
+
+TOLERANCE = 1e-6  # a problem is solved when the Hilbert distance to the optimum is below this
+FIT_RANGE = (1e-8, 1e-1)  # distances to which a rate is fitted: past the start, before rounding
+BEST_RATIO = 2.0
+RATIOS = (0.25, 0.5, 1.0, 1.5, BEST_RATIO, 2.5, 3.0)
+DIM = 3
+FIT_COLUMNS = ["n", "reg", "step_ratio", "seed", "residual_geometric", "residual_sqrt", "factor", "factor_predicted"]
+
+
+class Curves(NamedTuple):
+    """Hilbert distances to the optimum, shape (layer, ratio, problem); layer 0 is the first after a step."""
+
+    distance: Float[Tensor, "layer ratio problem"]
+    solved_at: Float[Tensor, "ratio problem"]
+
+
+class Scaled(NamedTuple):
+    """Problems in the kernel domain: Q and the optimal log scalings, and the plan itself."""
+
+    kernel: Float[Tensor, "problem n n"]
+    log_p: Float[Tensor, "problem n"]
+    log_q: Float[Tensor, "problem n"]
+    plan: Float[Tensor, "problem n n"]
+
+
+def depth_study(reg: float, *, step_ratio: float, depth: int, seeds: range) -> Finding:
+    """Return how many layers each step ratio needs, beside Sinkhorn's sweeps, and what shape the decay has."""
+    settings = [(8, 2.0 * reg), (8, 0.4 * reg), (32, 0.4 * reg), (128, 0.4 * reg)]
+    ratios = tuple(sorted({*RATIOS, step_ratio}))
+    layers, fits, summary = [], [], []
+    for n, weight in settings:
+        problems = scaled_problems(n, weight, seeds)
+        curves = descend(problems, ratios, depth)
+        sweeps = sinkhorn_sweeps(problems, depth)
+        layers += _layer_rows(n, weight, ratios, curves, sweeps, seeds)
+        summary += _summary_rows(n, weight, ratios, curves, sweeps)
+        fits += _fit_rows(n, weight, problems, ratios, curves, seeds)
+    study, rates = pd.DataFrame(layers), pd.DataFrame(fits, columns=FIT_COLUMNS)
+    setting = {
+        "n_reg": [[n, weight] for n, weight in settings],
+        "dim": DIM,
+        "problems": len(seeds),
+        "depth": depth,
+        "tolerance": TOLERANCE,
+    }
+    claims = [*_rate_claims(rates, setting, seeds), *_depth_claims(study, setting, seeds)]
+    return Finding(claims, {"depth": pd.DataFrame(summary), "depth_problems": study, "rates": rates})
+
+
+def scaled_problems(n: int, reg: float, seeds: range) -> Scaled:
+    """Return Gaussian problems with their optimum, found by Sinkhorn in the log domain."""
+    cost = squared_cost(*gaussian_clouds(n, dim=DIM, seeds=seeds))
+    optimum = entropic_plan(cost, reg=reg, threshold=1e-13, max_sweeps=20_000)
+    duals = optimum.potentials
+    return Scaled(torch.exp(-cost / reg - 1.0), duals.src / reg, duals.tgt / reg, optimum.plan)
+
+
+def descend(problems: Scaled, ratios: tuple[float, ...], depth: int) -> Curves:
+    """Return the distance after every layer for every step ratio; a ratio that has solved all problems rests."""
+    kernel, best_p, best_q = problems.kernel, problems.log_p[..., None], problems.log_q[..., None]
+    ratio = torch.tensor(ratios, dtype=kernel.dtype)  # step_size / reg
+    log_p = torch.zeros(*best_p.shape[:2], len(ratios), dtype=kernel.dtype)  # (problem, n, ratio)
+    log_q = torch.zeros_like(log_p)
+    active = torch.arange(len(ratios))
+    latest = torch.full((len(ratios), len(kernel)), torch.inf, dtype=kernel.dtype)
+    distances = []
+    for _ in range(depth):
+        p, q = log_p.exp(), log_q.exp()
+        rows, cols = p * (kernel @ q), q * (kernel.mT @ p)
+        log_p = log_p - ratio * (rows - 1.0) / (rows + 1.0)
+        log_q = log_q - ratio * (cols - 1.0) / (cols + 1.0)
+        latest[active] = torch.maximum(_span(log_p - best_p), _span(log_q - best_q)).mT
+        distances.append(latest.clone())
+        going = (latest[active] >= FIT_RANGE[0]).any(1)  # past the tolerance: the fits need the whole decay
+        if not bool(going.all()):
+            active, ratio, log_p, log_q = active[going], ratio[going], log_p[..., going], log_q[..., going]
+        if not len(active):
+            break
+    distance = torch.stack(distances)
+    return Curves(distance, _solved_at(distance))
+
+
+def sinkhorn_sweeps(problems: Scaled, depth: int) -> Float[Tensor, " problem"]:
+    """Return the alternating sweeps until the same distance is reached, infinite if the depth is not enough."""
+    q = torch.ones_like(problems.log_q)
+    distances = []
+    for _ in range(depth):
+        p = 1.0 / (problems.kernel @ q[..., None])[..., 0]
+        q = 1.0 / (problems.kernel.mT @ p[..., None])[..., 0]
+        distances.append(torch.maximum(_span(p.log() - problems.log_p, 1), _span(q.log() - problems.log_q, 1)))
+        if bool((distances[-1] < TOLERANCE).all()):
+            break
+    return _solved_at(torch.stack(distances))
+
+
+def spectral_rate(plan: Float[Tensor, "problem n n"], ratio: float) -> Float[Tensor, " problem"]:
+    """Return the factor by which a layer shrinks the distance near the optimum.
+
+    With s the second singular value of the plan, the linearised layer has the eigenvalues 1 - (ratio/2)(1 -+ s): the
+    distance shrinks by the larger of their sizes. It is smallest, namely s, at ratio 2; a Sinkhorn sweep shrinks by s^2.
+    """
+    second = torch.linalg.svdvals(plan)[:, 1]
+    return torch.maximum((1.0 - 0.5 * ratio * (1.0 - second)).abs(), (1.0 - 0.5 * ratio * (1.0 + second)).abs())
+
+
+def _span(values: Tensor, axis: int = 1) -> Tensor:
+    """Return max - min: Hilbert's metric of a difference of logarithms."""
+    return values.amax(axis) - values.amin(axis)
+
+
+def _solved_at(distance: Tensor) -> Tensor:
+    """Return the layer (from 1) from which on the distance stays below the tolerance; infinite where it does not."""
+    above = distance >= TOLERANCE
+    last_above = (above * torch.arange(1, len(distance) + 1).view(-1, *[1] * (distance.ndim - 1))).amax(0)
+    return torch.where(above[-1], torch.inf, last_above + 1.0)
+
+
+def _layer_rows(
+    n: int, reg: float, ratios: tuple[float, ...], curves: Curves, sweeps: Tensor, seeds: range
+) -> list[dict[str, object]]:
+    """Return a row for each problem and method; `layers` is empty where the depth was not enough."""
+    methods = [("gradient", ratio, curves.solved_at[k]) for k, ratio in enumerate(ratios)]
+    methods.append(("sinkhorn", math.nan, sweeps))
+    return [
+        {
+            "n": n,
+            "reg": reg,
+            "method": method,
+            "step_ratio": ratio,
+            "seed": seed,
+            "layers": float(count) if math.isfinite(count) else math.nan,
+        }
+        for method, ratio, counts in methods
+        for seed, count in zip(seeds, counts.tolist(), strict=True)
+    ]
+
+
+def _summary_rows(
+    n: int, reg: float, ratios: tuple[float, ...], curves: Curves, sweeps: Tensor
+) -> list[dict[str, object]]:
+    """Return a row for each method: median and interval over problems, empty where the depth was not enough."""
+    methods = [("gradient", ratio, curves.solved_at[k]) for k, ratio in enumerate(ratios)]
+    return [
+        {
+            "n": n,
+            "reg": reg,
+            "method": method,
+            "step_ratio": ratio,
+            **spread(counts),
+            "solved": int(torch.isfinite(counts).sum()),
+            "problems": len(counts),
+        }
+        for method, ratio, counts in [*methods, ("sinkhorn", math.nan, sweeps)]
+    ]
+
+
+def _fit_rows(
+    n: int, reg: float, problems: Scaled, ratios: tuple[float, ...], curves: Curves, seeds: range
+) -> list[dict[str, object]]:
+    """Return, for each problem and ratio that converges, both fits and the measured and predicted factor a layer."""
+    rows: list[dict[str, object]] = []
+    for k, ratio in enumerate(ratios):
+        predicted = spectral_rate(problems.plan, ratio)
+        for i, seed in enumerate(seeds):
+            distance = curves.distance[:, k, i].numpy()
+            inside = np.flatnonzero((distance > FIT_RANGE[0]) & (distance < FIT_RANGE[1]))
+            if ratio > BEST_RATIO or len(inside) < 10:  # longer steps need not settle; short decays fit anything
+                continue
+            geometric, sqrt, factor = fit_decay(inside + 1.0, distance[inside])
+            rows.append(
+                dict(
+                    zip(
+                        FIT_COLUMNS,
+                        (n, reg, ratio, seed, geometric, sqrt, factor, float(predicted[i])),
+                        strict=True,
+                    )
+                )
+            )
+    return rows
+
+
+def fit_decay(layer: np.ndarray, distance: np.ndarray) -> tuple[float, float, float]:
+    """Return how far log10 of the distance is from a line in l, and from -log10(l)/2 + c, and the factor a layer.
+
+    Both as root mean square residuals, with one free level each and the geometric slope free; the factor is that of the
+    last half of the layers.
+    """
+    log_distance = np.log10(distance)
+    slope, level = np.polyfit(layer, log_distance, 1)
+    geometric = float(np.sqrt(np.mean((log_distance - slope * layer - level) ** 2)))
+    shifted = log_distance + 0.5 * np.log10(layer)
+    half = len(layer) // 2
+    late_slope = np.polyfit(layer[half:], log_distance[half:], 1)[0]
+    return geometric, float(shifted.std()), float(10.0**late_slope)
+
+
+def _rate_claims(rates: pd.DataFrame, setting: dict[str, object], seeds: range) -> list[Claim]:
+    """Return the verdicts on the shape of the decay and on its predicted factor."""
+    wins = rates["residual_geometric"] < rates["residual_sqrt"]
+    error = ((np.log(rates["factor"]) / np.log(rates["factor_predicted"])) - 1.0).abs()
+    return [
+        claim(
+            "rate_is_geometric",
+            "The Hilbert distance decays geometrically rather than as 1/sqrt(l) (value: share of problems and step "
+            "ratios that a line in l fits better).",
+            reference="Theorem D.1 proves 1/sqrt(l)",
+            setting={**setting, "fits": len(rates)},
+            value=float(wins.mean()),
+            threshold=0.99,
+            at_least=True,
+            seed=seeds.start,
+        ),
+        claim(
+            "rate_matches_spectrum",
+            "The factor a layer follows from the second singular value of the plan (value: 90th percentile of the "
+            "relative error of its logarithm).",
+            reference="not in the paper; docs/theory.md",
+            setting={**setting, "fits": len(rates)},
+            value=float(error.quantile(0.9)),
+            threshold=0.1,
+            seed=seeds.start,
+        ),
+    ]
+
+
+def _depth_claims(study: pd.DataFrame, setting: dict[str, object], seeds: range) -> list[Claim]:
+    """Return the verdicts on the best step ratio and on the price against Sinkhorn."""
+    keys = ["n", "reg", "seed"]
+    solved = study.fillna({"layers": math.inf}).set_index(keys)
+    sinkhorn = solved.loc[solved["method"] == "sinkhorn", "layers"]
+    at_two = solved.loc[solved["step_ratio"] == BEST_RATIO, "layers"]
+    others = solved.loc[(solved["method"] == "gradient") & (solved["step_ratio"] != BEST_RATIO), "layers"]
+    at_two = at_two[np.isfinite(at_two)]  # problems that the depth is enough for
+    is_best = at_two < others.groupby(level=keys).min().reindex(at_two.index)
+    price = (at_two / sinkhorn.reindex(at_two.index)).replace([math.inf, 0.0], math.nan).dropna()
+    return [
+        claim(
+            "best_step_ratio_is_2",
+            "Of the step ratios gamma/lambda tried, 2 needs the fewest layers (value: share of problems).",
+            reference="open question of the paper; docs/theory.md",
+            setting={**setting, "step_ratios": sorted(set(study["step_ratio"].dropna()))},
+            value=float(is_best.mean()),
+            threshold=0.9,
+            at_least=True,
+            seed=seeds.start,
+        ),
+        claim(
+            "depth_twice_sinkhorn",
+            "At gamma = 2 lambda the layers needed are about twice Sinkhorn's sweeps (value: distance of the median "
+            "quotient from 2).",
+            reference="docs/theory.md",
+            setting={**setting, "median_quotient": float(price.median())},
+            value=float(abs(price.median() - 2.0)),
+            threshold=0.25,
+            seed=seeds.start,
+        ),
+    ]

@@ -1,0 +1,290 @@
+"""The page as a file: offline, the same bytes each time, whole sections, and safe against the text of a corpus."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pandas as pd
+import pytest
+
+from pipeline.errors import PipelineError
+from pipeline.params import Params, load_params
+from pipeline.report import sections
+from pipeline.report.provenance import parameters_yaml
+from pipeline.report.render import build
+from tests.pipeline.report_factory import HOSTILE, SMALL, hostile, measured  # noqa: F401 - fixtures
+
+SECTIONS = ["in-short", "alignment", "embeddings", "plan", "explorer", "construction", "learning", "made"]
+FIGURES = [
+    "figure1_mini-marian", "figure1_mini-mbert", "figure5_mini-marian", "figure6_mini-mbert", "figure7_mini-marian",
+    "figure7_mini-mbert", "figure9_mini-marian", "figure9_mini-mbert",
+]  # fmt: skip
+VOID = {"meta", "br", "img", "input", "link", "hr", "image", "use", "path"}
+
+
+class Page(HTMLParser):
+    """Elements of a page in order: tag, attributes, text directly inside."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str], list[str]]] = []
+        self.open: list[tuple[str, dict[str, str], list[str]]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        element = (tag, {key: value or "" for key, value in attrs}, [])
+        self.elements.append(element)
+        if tag not in VOID:
+            self.open.append(element)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, {key: value or "" for key, value in attrs}, []))
+
+    def handle_endtag(self, tag):
+        while tag not in VOID and self.open and self.open.pop()[0] != tag:
+            pass
+
+    def handle_data(self, data):
+        if self.open:
+            self.open[-1][2].append(data)
+
+    def all(self, tag):
+        return [(attributes, "".join(text)) for name, attributes, text in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def built(measured, tmp_path_factory):
+    out = tmp_path_factory.mktemp("reports")
+    build(measured.project.params, measured.project.metrics, measured.project.data, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def hostile_page(hostile, tmp_path_factory):
+    out = tmp_path_factory.mktemp("hostile")
+    build(hostile.project.params, hostile.project.metrics, hostile.project.data, out)
+    return Page((out / "index.html").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leave the figures out, where a test is about something else: they take most of the time."""
+    monkeypatch.setattr(sections, "blocks_of", lambda _: {"alignment": [], "embeddings": [], "plan": []})
+
+
+def _page(built):
+    return Page((built / "index.html").read_text(encoding="utf-8"))
+
+
+def test_the_same_metrics_give_the_same_bytes(measured, built, tmp_path):
+    build(measured.project.params, measured.project.metrics, measured.project.data, tmp_path)
+    first = {path.relative_to(built): path.read_bytes() for path in sorted(built.rglob("*")) if path.is_file()}
+    second = {path.relative_to(tmp_path): path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+    assert first.keys() == second.keys()
+    assert [str(path) for path in first if first[path] != second[path]] == []
+
+
+def test_nothing_is_fetched(built):
+    page, text = _page(built), (built / "index.html").read_text(encoding="utf-8")
+    for tag, attributes, _ in page.elements:
+        assert tag not in {"link", "iframe", "object", "embed", "base", "img"}
+        for key in ("src", "href", "xlink:href", "srcset", "poster"):
+            assert not re.match(r"\s*(https?:)?//", attributes.get(key, ""), re.IGNORECASE), (tag, attributes)
+        assert not [key for key in attributes if key.startswith("on")]
+    assert "@import" not in text
+    assert {target[:1] for target in re.findall(r"url\(([^)]*)\)", text)} <= {"#"}
+    policy = next(attributes["content"] for attributes, _ in page.all("meta") if "http-equiv" in attributes)
+    assert "default-src 'none'" in policy and "http" not in policy
+    assert len(text.encode()) < 5_000_000
+
+
+def test_sections_stand_in_order(built):
+    ids = [attributes["id"] for attributes, _ in _page(built).all("section")]
+    assert ids == SECTIONS
+
+
+def test_figures_are_on_the_page_and_on_disk(built):
+    page = _page(built)
+    ids = [attributes["id"] for attributes, _ in page.all("figure")]
+    assert sorted(ids) == FIGURES
+    assert sorted(path.name for path in (built / "figures").iterdir()) == sorted(
+        f"{name}.{form}" for name in FIGURES for form in ("svg", "pdf")
+    )
+    every_id = [attributes["id"] for _, attributes, _ in page.elements if "id" in attributes]
+    assert len(every_id) == len(set(every_id))
+
+
+def test_every_figure_says_what_it_finds_and_offers_its_data(built, measured):
+    page = _page(built)
+    labels = [attributes["aria-label"] for attributes, _ in page.all("svg")]
+    assert len(labels) == 2 * len(FIGURES) and all(re.search(r"\d\.\d", label) for label in labels)
+    data = {a["download"]: a["href"] for a, _ in page.all("a") if "download" in a}
+    assert sorted(data) == [f"{name}.csv" for name in FIGURES]
+    prefix, text = data["figure5_mini-marian.csv"].split(",", 1)
+    assert prefix == "data:text/csv;charset=utf-8"
+    drawn = pd.read_csv(io.StringIO(unquote(text)))
+    t = measured.translators[0]
+    expected = t.curves[t.curves["score"] == t.score]
+    assert drawn["value"].tolist() == pytest.approx(expected["value"].tolist())
+
+
+def test_tables_show_score_floors_random_weights_n_and_dropped(built):
+    heads = [text for _, text in _page(built).all("th")]
+    for name in ("trained", "random weights", "uniform", "position", "mispaired", "chance", "n", "dropped", "AER %"):
+        assert name in heads
+    text = (built / "index.html").read_text(encoding="utf-8")
+    assert "dropped: 1 too long" in text and "n = 12 sentences" in text
+    assert "percentile bootstrap over sentences, 0.95" in text
+
+
+def test_stages_that_have_not_run_are_named(built):
+    text = (built / "index.html").read_text(encoding="utf-8")
+    assert "there is no <code>reports/metrics/certificate.json</code>" in text
+    assert "there is no <code>reports/metrics/learn.json</code>" in text
+
+
+def test_demo_translators_are_called_demo(built):
+    text = (built / "index.html").read_text(encoding="utf-8")
+    assert "<strong>Demo translators.</strong> mini-marian and mini-mbert are small models" in text
+    assert "<strong>Demo text.</strong>" in text
+
+
+def test_other_translators_are_not_called_demo(measured, undrawn, tmp_path):
+    hub = {
+        "mini-marian": {"model": "Helsinki-NLP/opus-mt-en-fr", "reads": "cross"},
+        "mini-mbert": {"model": "google-bert/bert-base-multilingual-cased", "reads": "joint"},
+    }
+    own = {"source": "files", "src": ["data/own/a.en"], "tgt": ["data/own/a.fr"]}
+    params = Params.model_validate({**SMALL, "translators": hub, "corpus": own})
+    build(params, measured.project.metrics, measured.project.data, tmp_path)
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "Demo translators" not in text and "Demo text" not in text
+    assert "the user’s own text" in text
+
+
+def test_parameters_on_the_page_make_the_same_run(built, measured, tmp_path):
+    shown = next(text for attributes, text in _page(built).all("code") if text.startswith("corpus:"))
+    (tmp_path / "params.yaml").write_text(shown, encoding="utf-8")
+    assert load_params(tmp_path / "params.yaml", check_paths=False) == measured.project.params
+
+
+def test_what_was_dropped_and_what_made_it_is_listed(built):
+    text = (built / "index.html").read_text(encoding="utf-8")
+    for shown in (
+        "1 duplicate, 2 too long",
+        "5,312,000",
+        "2.13.0",
+        "CC0 (data/demo/LICENSE)",
+        "one_to_one",
+        "min links",
+        "5.23.0",
+    ):
+        assert shown in text, shown
+
+
+def test_no_gold_no_explorer(measured, undrawn, tmp_path):
+    params = Params.model_validate({**SMALL, "gold": None, "report": {"explorer_pairs": 0}})
+    build(params, measured.project.metrics, measured.project.data, tmp_path)
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "report.explorer_pairs: 0" in text and "explorer-data" not in text
+
+
+def test_words_of_a_corpus_stay_words(hostile_page, hostile):
+    allowed = {"script", "style", "svg", "title", "meta", "section", "bdi"}
+    tags = {tag for tag, _, _ in hostile_page.elements}
+    assert not tags & {"img", "b", "iframe", "object"} and allowed - {"bdi"} <= tags
+    assert len(hostile_page.all("script")) == 2
+    assert not [a for _, a, _ in hostile_page.elements if any(key.startswith("on") for key in a)]
+    data = json.loads(
+        next(text for attributes, text in hostile_page.all("script") if attributes.get("id") == "explorer-data")
+    )
+    words = {word for pair in data["pairs"] for side in ("src", "tgt") for word in pair[side]}
+    assert words == {word for pair in data["pairs"] for word in pair["src"] + pair["tgt"]} <= set(HOSTILE)
+    assert {"</script>", "مرحبا", "漢字", '"quoted"'} <= words
+    labels = {text for _, text in hostile_page.all("text")}
+    assert any("</script>" in label for label in labels) and any("$x^2$" in label for label in labels)
+    assert hostile.project.hostile
+
+
+def test_a_claim_table_names_verdict_difference_and_n(built):
+    text = (built / "index.html").read_text(encoding="utf-8")
+    records = json.loads((built / "metrics" / "claims.json").read_text(encoding="utf-8"))
+    assert text.count('class="claims"') == 5
+    assert {record["line"] for record in records} == {
+        "grows_with_depth", "above_controls", "embeddings_match", "attention_is_plan", "below_position_error",
+    }  # fmt: skip
+
+
+def test_errors_of_all_translators_stand_in_one_table(built):
+    table = pd.read_csv(built / "metrics" / "aer.csv")
+    assert list(table.columns[:5]) == ["translator", "source", "view", "layer", "method"]
+    assert set(table["translator"]) == {"mini-marian", "mini-mbert"}
+
+
+def test_a_missing_stage_is_named_and_nothing_is_written(measured, tmp_path):
+    with pytest.raises(PipelineError, match=r"curves\.csv of stage align@mini-marian.*dvc repro align@mini-marian"):
+        build(measured.project.params, tmp_path / "nowhere", measured.project.data, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_table_of_another_version_is_refused(measured, tmp_path):
+    _copy(measured.project.metrics, tmp_path / "metrics")
+    (tmp_path / "metrics" / "translators" / "mini-mbert" / "paired.csv").write_text("view,layer\n", encoding="utf-8")
+    with pytest.raises(
+        PipelineError, match=r"paired\.csv must hold .*difference.*but score is missing.*--force align@mini-mbert"
+    ):
+        build(measured.project.params, tmp_path / "metrics", measured.project.data, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_certificate_is_shown_and_one_of_another_version_refused(measured, undrawn, tmp_path):
+    _copy(measured.project.metrics, tmp_path / "metrics")
+    claim = {
+        "id": "theorem_x", "statement": "Attention <converges>.", "reference": "Theorem 3.2", "seed": 0, "verdict": "vacuous",
+        "setting": {"n": [2, 4], "rule": "value >= threshold", "deep": {"a": 0.25}}, "value": 1.5e-13, "threshold": 0.99,
+    }  # fmt: skip
+    path = tmp_path / "metrics" / "certificate.json"
+    path.write_text(json.dumps([claim]), encoding="utf-8")
+    build(measured.project.params, tmp_path / "metrics", measured.project.data, tmp_path / "out")
+    text = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    for shown in ("Attention &lt;converges&gt;.", "◐ vacuous", "1.5e−13", "≥ 0.99", "n 2, 4", "deep a 0.25"):
+        assert shown in text, shown
+    path.write_text(json.dumps([{"id": "theorem_x"}]), encoding="utf-8")
+    with pytest.raises(PipelineError, match=r"certificate\.json must have .*but statement is missing.*--force certify"):
+        build(measured.project.params, tmp_path / "metrics", measured.project.data, tmp_path / "out")
+
+
+def _copy(source: Path, target: Path) -> None:
+    for path in source.rglob("*"):
+        if path.is_file():
+            (target / path.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
+            (target / path.relative_to(source)).write_bytes(path.read_bytes())
+
+
+def test_the_page_needs_no_model_library():
+    code = "import sys, pipeline.report.render; print([m for m in ('torch', 'transformers', 'ot') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_stage_writes_what_it_promises(measured, undrawn, tmp_path, monkeypatch, capsys):
+    from pipeline.stages.report import main
+
+    _copy(measured.project.root, tmp_path)
+    for name in ("mini-marian", "mini-mbert"):
+        (tmp_path / "data" / "demo" / name).mkdir(parents=True)
+    params = measured.project.params.model_copy(update={"gold": None})
+    (tmp_path / "params.yaml").write_text(parameters_yaml(params), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    main()
+    assert "report: reports/index.html" in capsys.readouterr().err
+    assert (tmp_path / "reports" / "metrics" / "translators" / "mini-marian" / "curves.csv").is_file()
+    for made in ("index.html", "metrics/aer.csv", "metrics/claims.json"):
+        assert (tmp_path / "reports" / made).is_file(), made
+    assert (tmp_path / "reports" / "figures").is_dir()
