@@ -27,10 +27,7 @@ check: setup  ## format, lint, types and the fast tests: under two minutes
 	$(BIN)/mypy
 	$(BIN)/pytest -q -n 2 -m 'not slow'
 
-test: setup  ## everything: lint, types and all tests
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
+test: setup  ## all tests, the slow ones too
 	$(BIN)/pytest -q -n 2
 
 bench: setup  ## ratios against plain references, one JSON object a benchmark

@@ -42,9 +42,7 @@ def check_choice(argument: str, value: str, accepted: Collection[str]) -> None:
 def check_finite(argument: str, values: Tensor) -> None:
     """Refuse NaN and infinities, and say how many there are."""
     if not torch.is_floating_point(values):
-        raise broken_rule(
-            argument, "a floating-point tensor", str(values.dtype), "Convert it with `.double()` first."
-        )
+        raise broken_rule(argument, "a floating-point tensor", str(values.dtype), "Convert it with `.double()` first.")
     n_bad = int((~torch.isfinite(values)).sum())
     if n_bad:
         raise broken_rule(

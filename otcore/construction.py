@@ -57,9 +57,7 @@ class ConstructedWeights:
     @property
     def B(self) -> Float[Tensor, "layers width width"]:
         """The output products B_j = steps[layer] * I, the same for both heads."""
-        return self.steps[:, None, None] * torch.eye(
-            self.P1.shape[-1], dtype=self.P1.dtype, device=self.P1.device
-        )
+        return self.steps[:, None, None] * torch.eye(self.P1.shape[-1], dtype=self.P1.dtype, device=self.P1.device)
 
     @property
     def score(self) -> Float[Tensor, "layers 2 width width"]:

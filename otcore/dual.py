@@ -40,9 +40,7 @@ class Duals(NamedTuple):
     tgt: Float[Tensor, "batch tgt"]
 
 
-def squared_cost(
-    x: Float[Tensor, "batch n dim"], y: Float[Tensor, "batch tgt dim_y"]
-) -> Float[Tensor, "batch n tgt"]:
+def squared_cost(x: Float[Tensor, "batch n dim"], y: Float[Tensor, "batch tgt dim_y"]) -> Float[Tensor, "batch n tgt"]:
     """Return C_ij = |x_i - y_j|^2 (eq. 1), by differences, so that nearby points lose no digits.
 
     Raises
@@ -64,9 +62,7 @@ def zero_duals(cost: Float[Tensor, "batch src tgt"]) -> Duals:
     return Duals(torch.zeros_like(cost[:, :, 0]), torch.zeros_like(cost[:, 0]))
 
 
-def log_mass(
-    cost: Float[Tensor, "batch src tgt"], duals: Duals, *, reg: float
-) -> Float[Tensor, "batch src tgt"]:
+def log_mass(cost: Float[Tensor, "batch src tgt"], duals: Duals, *, reg: float) -> Float[Tensor, "batch src tgt"]:
     """Return log M_ij = (-C_ij + u_i + v_j) / reg - 1.
 
     Examples
@@ -225,9 +221,7 @@ def _relative_excess(log_sum: Tensor, mass: float) -> Tensor:
 
 def _steps(step_size: float | Sequence[float], depth: int) -> list[float]:
     """Return one positive step a layer."""
-    steps = (
-        [float(step_size)] * depth if isinstance(step_size, int | float) else [float(s) for s in step_size]
-    )
+    steps = [float(step_size)] * depth if isinstance(step_size, int | float) else [float(s) for s in step_size]
     if len(steps) != depth:
         raise broken_rule(
             "step_size", f"a number or {depth} numbers, one a step", f"{len(steps)} numbers", "Match `depth`."

@@ -41,9 +41,7 @@ class Inequality(NamedTuple):
         return float((self.left - self.right).max())
 
 
-def hilbert_metric(
-    log_p: Float[Tensor, "batch n"], log_q: Float[Tensor, "batch n_q"]
-) -> Float[Tensor, " batch"]:
+def hilbert_metric(log_p: Float[Tensor, "batch n"], log_q: Float[Tensor, "batch n_q"]) -> Float[Tensor, " batch"]:
     """Return mu(p, q) from log p and log q: 0 exactly where p is a multiple of q.
 
     Parameters
@@ -164,16 +162,12 @@ def almost_stochastic_bound(
         log_sum = torch.logsumexp(log_matrix, axis)
         eps = (torch.exp(log_sum) / mass - 1.0).abs().amax(-1).clamp(max=1.0)
         sides.append(
-            Inequality(
-                hilbert_metric(log_sum, torch.zeros_like(log_sum)), torch.log1p(eps) - torch.log1p(-eps)
-            )
+            Inequality(hilbert_metric(log_sum, torch.zeros_like(log_sum)), torch.log1p(eps) - torch.log1p(-eps))
         )
     return sides[0], sides[1]
 
 
-def scaling_bound(
-    cost: Float[Tensor, "batch src tgt"], duals: Duals, optimum: Duals, *, reg: float
-) -> Inequality:
+def scaling_bound(cost: Float[Tensor, "batch src tgt"], duals: Duals, optimum: Duals, *, reg: float) -> Inequality:
     """Return both sides of max(mu(p,p*), mu(q,q*)) <= max(mu(M 1, 1), mu(M^T 1, 1)) / (1 - eta).
 
     An almost doubly stochastic M = diag(p) Q diag(q) has its scalings near the optimal ones: a certificate
@@ -216,9 +210,7 @@ class TheoremD1(NamedTuple):
     log_useful_depth: Float[Tensor, " batch"]
 
 
-def theorem_d1(
-    cost: Float[Tensor, "batch src tgt"], *, reg: float, depth: int, tolerance: float = 1.0
-) -> TheoremD1:
+def theorem_d1(cost: Float[Tensor, "batch src tgt"], *, reg: float, depth: int, tolerance: float = 1.0) -> TheoremD1:
     """Return the bound of Theorem D.1 at a depth, its depth condition, and the depth it would take.
 
     r is the largest cost of the problem. Both exponentials make the theorem say nothing that a computer

@@ -174,9 +174,7 @@ def entropic_plan(
     plan = torch.exp(log_mass(cost, duals, reg=reg))
     error = _marginal_error(plan, src_mass, tgt_mass)
     converged = torch.isfinite(error) & (error <= threshold * src_mass.sum(1))
-    return Plan(
-        plan, duals, error, _entropic_gap(cost, plan, duals, src_mass, tgt_mass, reg), sweeps, converged
-    )
+    return Plan(plan, duals, error, _entropic_gap(cost, plan, duals, src_mass, tgt_mass, reg), sweeps, converged)
 
 
 def _sweeps(
@@ -252,9 +250,7 @@ def _network_simplex(
     return plan, log["u"], log["v"]
 
 
-def _entropic_gap(
-    cost: Tensor, plan: Tensor, duals: Duals, src_mass: Tensor, tgt_mass: Tensor, reg: float
-) -> Tensor:
+def _entropic_gap(cost: Tensor, plan: Tensor, duals: Duals, src_mass: Tensor, tgt_mass: Tensor, reg: float) -> Tensor:
     """Return <P,C> + reg sum P log P minus the dual value m.u + m.v - reg sum M."""
     primal = (plan * cost).sum((1, 2)) + reg * torch.xlogy(plan, plan).sum((1, 2))
     src = torch.where(src_mass > 0, duals.src, 0.0)
@@ -293,13 +289,9 @@ def _check_masses(cost: Tensor, src_mass: Tensor | None, tgt_mass: Tensor | None
         ("tgt_mass", tgt_mass, cost.shape[::2]),
     ):
         if mass.shape != shape:
-            raise broken_rule(
-                name, f"of shape {tuple(shape)}", f"shape {tuple(mass.shape)}", "Match the cost."
-            )
+            raise broken_rule(name, f"of shape {tuple(shape)}", f"shape {tuple(mass.shape)}", "Match the cost.")
         if bool((mass < 0).any()) or not bool(torch.isfinite(mass).all()):
-            raise broken_rule(
-                name, "finite and at least 0", "a negative or non-finite mass", "Use 0 for padding."
-            )
+            raise broken_rule(name, "finite and at least 0", "a negative or non-finite mass", "Use 0 for padding.")
     src_total, tgt_total = src_mass.sum(1), tgt_mass.sum(1)
     differs = (src_total - tgt_total).abs() > 1e-6 * src_total
     if bool((differs | (src_total <= 0)).any()):

@@ -58,9 +58,7 @@ def columns(dim: int) -> Columns:
     """
     d = dim
     ones = slice(2 * d + 2, 2 * d + 6)
-    return Columns(
-        slice(0, d), slice(d, 2 * d), 2 * d, 2 * d + 1, ones, 2 * d + 6, 2 * d + 7, 2 * d + 8, 2 * d + 9
-    )
+    return Columns(slice(0, d), slice(d, 2 * d), 2 * d, 2 * d + 1, ones, 2 * d + 6, 2 * d + 7, 2 * d + 8, 2 * d + 9)
 
 
 def point_mass(n: int, marginals: Marginals) -> float:

@@ -66,9 +66,7 @@ def sort(
     check_positive("reg", reg, remedy="1e-6 sorts hundreds of numbers.")
     check_positive("step_ratio", step_ratio, remedy="2 is the fastest that is stable.")
     if x.ndim not in (1, 2) or x.numel() == 0:
-        raise broken_rule(
-            "x", "of shape (n,) or (batch, n), not empty", f"shape {tuple(x.shape)}", "Reshape it."
-        )
+        raise broken_rule("x", "of shape (n,) or (batch, n), not empty", f"shape {tuple(x.shape)}", "Reshape it.")
     rows = x.reshape(-1, x.shape[-1])
     n = rows.shape[1]
     low, high = rows.amin(1, keepdim=True), rows.amax(1, keepdim=True)
@@ -76,9 +74,7 @@ def sort(
     unit = (rows - low) / span * (n - 1) / n  # onto the range of the targets
     targets = (torch.arange(n, dtype=x.dtype, device=x.device) / n).expand_as(unit)
     regs = [reg] if start_reg is None else annealed(start_reg, reg, depth=depth)
-    plan = sorting_plan(
-        unit, targets, reg=regs, step_size=[step_ratio * value for value in regs], depth=depth
-    )
+    plan = sorting_plan(unit, targets, reg=regs, step_size=[step_ratio * value for value in regs], depth=depth)
     return (plan @ rows[..., None])[..., 0].reshape(x.shape)
 
 

@@ -220,9 +220,7 @@ class TransportTransformer(nn.Module):
         """
         for number in record:
             if not 1 <= number <= self.depth:
-                raise broken_rule(
-                    "record", f"layers from 1 to {self.depth}", repr(number), "Layers count from 1."
-                )
+                raise broken_rule("record", f"layers from 1 to {self.depth}", repr(number), "Layers count from 1.")
         recorded = {}
         state = prompt
         for layer in self.layers(prompt, real=real):

@@ -48,9 +48,7 @@ def _models(annotation: object) -> Iterator[type[BaseModel]]:
 
 def _unknown_key(loc: list[str], schema: type[BaseModel]) -> str:
     """Return the complaint about a key, with the block that has it or the nearest one of its own block."""
-    blocks = {
-        name: model for name, field in schema.model_fields.items() for model in _models(field.annotation)
-    }
+    blocks = {name: model for name, field in schema.model_fields.items() for model in _models(field.annotation)}
     key, known = loc[-1], list((blocks[loc[0]] if len(loc) > 1 else schema).model_fields)
     near = difflib.get_close_matches(key, known, n=1)
     elsewhere = [f"{name}.{key}" for name, block in blocks.items() if key in block.model_fields]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 # Machines differ in speed: a slow example is no failure. The same examples on every run.
-settings.register_profile("house", deadline=None, derandomize=True)
+settings.register_profile("house", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("house")
 
 ROOT = Path(__file__).resolve().parent.parent

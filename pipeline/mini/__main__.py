@@ -4,7 +4,7 @@ import gzip
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -49,7 +49,8 @@ def _read(src: Path, tgt: Path, pair: str) -> tuple[list[str], list[str]]:
 
 
 def _finish(model, tokenizer, out: Path, record: dict) -> None:
-    model.half().save_pretrained(out, safe_serialization=True)
+    model.half().save_pretrained(out)
+    (out / "model.safetensors").chmod(0o644)
     tokenizer.save_pretrained(out)
     record = {key: record[key] for key in ("recipe", "step", "seconds", "log")}
     (out / "training.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
@@ -66,6 +67,7 @@ def marian(
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     src_text, tgt_text = _read(src, tgt, pair)
+    tokenizer: Any
     if (out / "vocab.json").exists():
         tokenizer = AutoTokenizer.from_pretrained(out)
     else:

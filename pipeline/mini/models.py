@@ -26,7 +26,10 @@ Pair = tuple[list[int], list[int]]
 class Task(Protocol):
     """What the training loop needs to know of a model."""
 
-    model: PreTrainedModel
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model that is trained."""
+        ...
 
     def loss(self, pairs: list[Pair], generator: torch.Generator, *, smooth: bool) -> Float[Tensor, ""]:
         """Return the mean loss a predicted token in nats, with label smoothing where the task has it."""
@@ -35,6 +38,12 @@ class Task(Protocol):
 
 def _pad(rows: list[list[int]], value: int) -> Int[Tensor, "batch length"]:
     return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)
+
+
+def _pad_id(model: PreTrainedModel) -> int:
+    pad = model.config.pad_token_id
+    assert isinstance(pad, int)  # the builders below set it
+    return pad
 
 
 def marian_model(tokenizer: PreTrainedTokenizerBase, *, dim: int = 192, encoder_layers: int = 3) -> MarianMTModel:
@@ -89,12 +98,12 @@ class Translation:
 
     def loss(self, pairs: list[Pair], generator: torch.Generator, *, smooth: bool) -> Float[Tensor, ""]:
         """Return the mean cross-entropy a target token, in nats; pairs are token ids that end in `</s>`."""
-        pad = self.model.config.pad_token_id
+        pad = _pad_id(self.model)
         src = _pad([pair[0] for pair in pairs], pad)
         tgt = _pad([pair[1] for pair in pairs], pad)
         read = torch.cat([torch.full_like(tgt[:, :1], pad), tgt[:, :-1]], dim=1)
         decoded = self.model.model(
-            input_ids=src, attention_mask=(src != pad).long(), decoder_input_ids=read, use_cache=False
+            input_ids=src, attention_mask=src.ne(pad).long(), decoder_input_ids=read, use_cache=False
         ).last_hidden_state
         kept = tgt != pad
         logits = self.model.lm_head(decoded[kept]) + self.model.final_logits_bias
@@ -119,7 +128,7 @@ class MaskedPair:
         self, pairs: list[Pair], generator: torch.Generator
     ) -> tuple[Int[Tensor, "field batch length"], Bool[Tensor, "batch length"]]:
         """Return `[ids, position_ids, token_type_ids]` and where to predict."""
-        pad = self.model.config.pad_token_id
+        pad = _pad_id(self.model)
         ids, positions, types, chosen = [], [], [], []
         for src, tgt in pairs:
             ids.append([self.cls, *src, self.sep, *tgt, self.sep])
@@ -142,6 +151,6 @@ class MaskedPair:
             input_ids=ids.masked_fill(chosen, self.mask),
             position_ids=positions,
             token_type_ids=types,
-            attention_mask=(ids != self.model.config.pad_token_id).long(),
+            attention_mask=ids.ne(_pad_id(self.model)).long(),
         ).last_hidden_state
         return F.cross_entropy(self.model.cls(hidden[chosen]), ids[chosen])

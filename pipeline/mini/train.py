@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,8 +47,8 @@ def batch_at(pairs: list[Pair], step: int, recipe: Recipe) -> list[Pair]:
     epoch, place = divmod(step, per_epoch)
     rng = np.random.default_rng([recipe.seed, epoch])
     order = rng.permutation(len(pairs))
-    bucket = order[place // BUCKET * BUCKET * recipe.batch :][: BUCKET * recipe.batch]
-    bucket = sorted(bucket, key=lambda i: (len(pairs[i][0]) + len(pairs[i][1]), i))
+    drawn = order[place // BUCKET * BUCKET * recipe.batch :][: BUCKET * recipe.batch]
+    bucket = sorted(drawn.tolist(), key=lambda i: (len(pairs[i][0]) + len(pairs[i][1]), i))
     which = np.random.default_rng([recipe.seed, epoch, place // BUCKET]).permutation(BUCKET)[place % BUCKET]
     return [pairs[i] for i in bucket[which * recipe.batch :][: recipe.batch]]
 
@@ -84,7 +85,7 @@ def train(task: Task, pairs: list[Pair], held_out: list[Pair], folder: Path, rec
         task.model.parameters(), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True
     )
     checkpoint = folder / "checkpoint.pt"
-    state = {"step": 0, "seconds": 0.0, "log": []}
+    state: dict[str, Any] = {"step": 0, "seconds": 0.0, "log": []}
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
         task.model.load_state_dict(saved["model"])
@@ -117,7 +118,9 @@ def _steps(
     """Yield `(steps done, seconds trained, running loss)` after each step until the budget is used."""
     running = float("nan")
     task.model.train()
-    with Progress(*Progress.get_default_columns()[:-1], TimeRemainingColumn(), TextColumn("{task.fields[loss]}")) as bar:
+    with Progress(
+        *Progress.get_default_columns()[:-1], TimeRemainingColumn(), TextColumn("{task.fields[loss]}")
+    ) as bar:
         job = bar.add_task("training", total=1.0, loss="")
         while (fraction := recipe.fraction(step, seconds)) < 1.0:
             began = time.monotonic()

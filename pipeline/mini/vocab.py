@@ -5,7 +5,7 @@ from pathlib import Path
 
 import sentencepiece
 from tokenizers import BertWordPieceTokenizer
-from transformers import BertTokenizerFast, MarianTokenizer
+from transformers import BertTokenizer, MarianTokenizer
 
 MAX_POSITIONS = 128
 
@@ -54,9 +54,7 @@ def train_marian_tokenizer(src: list[str], tgt: list[str], folder: Path, *, n_pi
     return tokenizer
 
 
-def train_wordpiece_tokenizer(
-    src: list[str], tgt: list[str], folder: Path, *, n_pieces: int
-) -> BertTokenizerFast:
+def train_wordpiece_tokenizer(src: list[str], tgt: list[str], folder: Path, *, n_pieces: int) -> BertTokenizer:
     """Return a cased WordPiece tokeniser trained on both sides together (as multilingual BERT's was)."""
     folder.mkdir(parents=True, exist_ok=True)
     trainer = BertWordPieceTokenizer(lowercase=False, strip_accents=False)
@@ -67,7 +65,7 @@ def train_wordpiece_tokenizer(
         show_progress=False,
     )
     trainer.save_model(str(folder))
-    tokenizer = BertTokenizerFast(
+    tokenizer = BertTokenizer(
         vocab=str(folder / "vocab.txt"), do_lower_case=False, strip_accents=False, model_max_length=MAX_POSITIONS
     )
     tokenizer.save_pretrained(folder)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ COLUMNS = {
     "paired": ("view", "layer", "score", "against", "difference", "low", "high", "n_pairs", "p_holm"),
     "aer": ("source", "view", "layer", "method", "aer", "precision", "recall", "f1", "n_pairs", "aer_low", "aer_high"),
 }
+_DTYPES: dict[str, Any] = {"layer": "Int64", "view": "str"}
 EXAMPLE_KEYS = ("attention", "cost_level", "links", "pair_id", "plan", "src_words", "tgt_words")
 SUMMARY_KEYS = ("best", "dropped", "n_pairs", "n_transport_pairs", "signature", "special_mass")
 
@@ -100,7 +102,7 @@ def read_metrics(folder: Path, name: str, spec: Translator) -> TranslatorMetrics
 
 def _read_table(path: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
     _check_there(path, f"align@{name}")
-    frame = pd.read_csv(path, dtype={"layer": pd.Int64Dtype(), "view": "str"}, keep_default_na=True)
+    frame = pd.read_csv(path, dtype=_DTYPES)
     _check_holds(path, columns, tuple(frame.columns), f"align@{name}")
     return frame.assign(view=frame["view"].fillna("")) if "view" in frame else frame
 

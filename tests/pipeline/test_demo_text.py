@@ -62,18 +62,14 @@ def entries() -> list[tuple[str, ...]]:
     return [tuple(line.split(" ")) for line in lines]
 
 
-def test_counts_are_those_of_the_readme(
-    pairs: list[Pair], linked: list[Pair], entries: list[tuple[str, ...]]
-) -> None:
+def test_counts_are_those_of_the_readme(pairs: list[Pair], linked: list[Pair], entries: list[tuple[str, ...]]) -> None:
     assert len(pairs) >= 260
     assert len(linked) >= 170
     readme = (DEMO / "README.md").read_text(encoding="utf-8")
     assert f"{len(pairs)} sentence pairs" in readme
     assert f"{len(linked)} of them have word links" in readme
     assert f"{len(entries):,} dictionary entries" in readme
-    sure, possible = (
-        sum(len(links) for links in kind) for kind in zip(*(pair[5:] for pair in linked), strict=True)
-    )
+    sure, possible = (sum(len(links) for links in kind) for kind in zip(*(pair[5:] for pair in linked), strict=True))
     assert f"{sure:,} sure and {possible:,} possible links" in readme
 
 

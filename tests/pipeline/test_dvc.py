@@ -1,5 +1,6 @@
 """dvc.yaml says what the code does: parameters read, code imported, outputs written."""
 
+import re
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -72,7 +73,9 @@ def test_dvc_reads_the_file():
     dvc = Path(sys.executable).parent / "dvc"
     done = subprocess.run([dvc, "stage", "list", "--name-only"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert {"corpus", "links", "extract@mini-marian", "align@mini-mbert", "certify", "report"} <= set(done.stdout.split())
+    assert {"corpus", "links", "extract@mini-marian", "align@mini-mbert", "certify", "report"} <= set(
+        done.stdout.split()
+    )
 
 
 def test_heavy_libraries_are_not_imported_where_no_tensor_is_touched():
@@ -98,3 +101,20 @@ def test_rooms_import_only_to_their_left():
                 assert imported.parts[1] in order[: place + 1], f"{file.relative_to(ROOT)} imports {imported}"
     for file in (ROOT / "otcore").rglob("*.py"):
         assert all(imported.parts[0] == "otcore" for imported in direct(file.relative_to(ROOT)))
+
+
+def test_every_stage_lists_the_parameters_that_it_reads(stages):
+    """Blocks, and single keys where the script names them, in both directions."""
+    for name, stage in stages.items():
+        if name == "report":
+            continue  # shows all of params.yaml, which it depends on as a file
+        code = (ROOT / _script(stage)).read_text(encoding="utf-8")
+        read = set(re.findall(r"\bparams\.([a-z_]+(?:\.[a-z_]+)?)", code))
+        listed = {re.sub(r"\.?\$\{\w+\}", "", param) for param in stage["params"]}
+        blocks = {key.split(".")[0] for key in read}
+        assert blocks == {key.split(".")[0] for key in listed}, f"stage {name}"
+        for key in read:
+            block = key.split(".")[0]
+            assert block in listed or key in listed or any(k.startswith(f"{key}.") for k in listed) or block == key or (
+                key.split(".")[1] in {"src_lang", "tgt_lang"} and f"{block}.pair" in listed
+            ), f"stage {name} reads {key}"  # fmt: skip

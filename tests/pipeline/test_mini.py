@@ -177,7 +177,9 @@ def test_the_command_makes_a_folder_that_from_pretrained_reads(tmp_path, shared_
         with gzip.open(shared_data / "training" / f"hansard.{side}.gz", "rt", encoding="utf-8") as lines:
             (tmp_path / side).write_text("".join(line for line, _ in zip(lines, range(6000), strict=False)))
     arguments = [kind, "--src", str(tmp_path / "en"), "--tgt", str(tmp_path / "fr"), "--out", str(tmp_path / "out")]
-    result = CliRunner().invoke(app, [*arguments, "--steps", "3", "--threads", "1", "--pieces", "500", "--batch", "4", "--longest", "60"])
+    result = CliRunner().invoke(
+        app, [*arguments, "--steps", "3", "--threads", "1", "--pieces", "500", "--batch", "4", "--longest", "60"]
+    )
     assert result.exit_code == 0, result.output
     model = AutoModel.from_pretrained(tmp_path / "out")
     assert model.dtype == torch.float16

@@ -1,5 +1,7 @@
 """Tokens to words: shares, lost characters, real tokenisers on real text."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -44,7 +46,7 @@ def test_columns_of_any_cut_of_any_text_sum_to_one(data):
     text = " ".join(words)
     cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=12))
     edges = sorted({0, len(text), *cuts})
-    shares = _map(text, words, list(zip(edges[:-1], edges[1:], strict=True)))
+    shares = _map(text, words, list(pairwise(edges)))
     np.testing.assert_allclose(shares.sum(0), 1)
     assert (shares.sum(1) > 0).all()
     assert (shares >= 0).all()

@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from pipeline.corpus.words import join_words, lemma, locate_words, normalise, split_words
 from pipeline.errors import PipelineError
 
-ANY_TEXT = st.text(
-    st.one_of(st.characters(), st.sampled_from("aqulnt '’\"«».,-–…%€0123\x92\u200b")), max_size=60
-)
+ANY_TEXT = st.text(st.one_of(st.characters(), st.sampled_from("aqulnt '’\"«».,-–…%€0123\x92\u200b")), max_size=60)
 
 
 @pytest.mark.parametrize(
@@ -75,9 +73,7 @@ def test_words_spell_any_normalised_text(text: str, lang: str) -> None:
 @pytest.mark.realdata
 @pytest.mark.parametrize("lang", ["en", "fr"])
 def test_words_spell_real_text(shared_data: Path, lang: str) -> None:
-    with gzip.open(
-        shared_data / f"training/hansard.{lang}.gz", "rt", encoding="utf-8", newline="\n"
-    ) as hansard:
+    with gzip.open(shared_data / f"training/hansard.{lang}.gz", "rt", encoding="utf-8", newline="\n") as hansard:
         lines = list(islice(hansard, 1500))
     for news in sorted((shared_data / "newstest").glob(f"*.{lang}")):
         lines += news.read_text(encoding="utf-8").split("\n")[:250]

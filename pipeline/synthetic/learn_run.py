@@ -1,0 +1,97 @@
+"""A training run that may be killed: checkpoints in a work folder, progress for dvclive."""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from dvclive import Live
+from safetensors.numpy import load_file, save_file
+
+import otcore
+from otcore.learning import Settings, State, start, train
+from pipeline.params import Learn
+
+Track = Callable[[Iterable[State]], Iterator[State]]
+CHECKPOINT_EVERY = 100
+
+
+@dataclass
+class Run:
+    """Where a run stands.
+
+    Attributes
+    ----------
+    state : State
+    curve : dict from step to list of float
+        Loss of every seed before that step, NaN once it has been stopped; every `log_every` steps and at the last.
+    """
+
+    state: State
+    curve: dict[int, list[float]]
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        steps = np.array(list(self.curve), dtype=np.int64)
+        losses = np.array(list(self.curve.values()), dtype=np.float64).reshape(len(steps), -1)
+        part = path.with_suffix(".part")
+        save_file(self.state.arrays() | {"curve_steps": steps, "curve_losses": losses}, part)
+        part.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Run":
+        """Return the run of a checkpoint."""
+        arrays = load_file(path)
+        steps, losses = arrays.pop("curve_steps"), arrays.pop("curve_losses")
+        return cls(State.from_arrays(arrays), dict(zip(steps.tolist(), losses.tolist(), strict=True)))
+
+
+def fingerprint(settings: Settings, params: Learn) -> str:
+    """Return a name for everything that a checkpoint depends on: settings and code."""
+    digest = hashlib.sha256(json.dumps([asdict(settings), params.log_every, params.device]).encode())
+    package = Path(otcore.__file__).parent
+    for path in sorted([*package.glob("*.py"), *(package / "learning").glob("*.py")]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def train_to_the_end(
+    settings: Settings, params: Learn, *, work: Path, live: Path, track: Track | None = None
+) -> Run:
+    """Return the finished run, continued from its last checkpoint where there is one.
+
+    Parameters
+    ----------
+    settings, params
+        What to train; of `params` only `log_every` and `device` matter here.
+    work : Path
+        Checkpoints go to ``learn-<prompt>-<fingerprint>`` in it, which is removed at the end.
+    live : Path
+        dvclive's folder: loss of every seed and steps a second.
+    track : callable, optional
+        Passes the states on and draws a progress bar.
+    """
+    folder = work / f"learn-{settings.shape.prompt}-{fingerprint(settings, params)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "checkpoint.safetensors"
+    run = Run.load(checkpoint) if checkpoint.is_file() else Run(start(settings), {})
+    states = train(settings, run.state, device=params.device)
+    first_step, began = run.state.step, time.perf_counter()
+    with Live(str(live), resume=first_step > 0, save_dvc_exp=False, dvcyaml=None) as progress:
+        for state in states if track is None else track(states):
+            done = state.step - 1
+            if done % params.log_every == 0 or state.step == settings.steps:
+                run.curve[done] = np.where(state.alive, state.loss, np.nan).tolist()
+                progress.step = done
+                for index, loss in enumerate(run.curve[done]):
+                    progress.log_metric(f"loss/seed{settings.seed + index}", loss)
+                progress.log_metric("steps_per_second", (state.step - first_step) / (time.perf_counter() - began))
+                progress.make_summary()
+            if state.step % CHECKPOINT_EVERY == 0:
+                run.save(checkpoint)
+    shutil.rmtree(folder)
+    return run
