@@ -53,7 +53,7 @@ def in_words(n_bytes: int) -> str:
     size, units = float(n_bytes), ["B", "kB", "MB", "GB", "TB"]
     while size >= 999.5 and len(units) > 1:
         size, units = size / 1000, units[1:]
-    return f"{size:.0f} {units[0]}" if size >= 10 or units[0] == "B" else f"{size:.1f} {units[0]}"
+    return f"{size:.0f} {units[0]}" if size >= 9.95 or units[0] == "B" else f"{size:.1f} {units[0]}"
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -14,6 +14,7 @@ from matplotlib.ticker import NullLocator
 from pipeline.report.style import CMAP, INK, QUIET, RANDOM, TRAINED, WIDE, Layout, label_right
 
 PANEL_TITLES = {"plan": "plan P*"}
+DEPTH_LIMITS = (5.0, 5000.0)
 SORTING_PANELS = (
     ("permutation", "constant", "i/n permuted, λ fixed"),
     ("uniform", "constant", "any numbers, λ fixed"),
@@ -61,17 +62,22 @@ def depth_study(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
     figure, axes = _grid(layout, len(groups), "layers (or sweeps) until the Hilbert distance is below 1e-6")
     for panel, ((n, reg), rows) in zip(axes, groups, strict=True):
         panel.set_title(f"n = {n}, λ = {reg:g}")
-        panel.set(xlabel="step ratio γ/λ", yscale="log")
-        steps = rows[rows["method"] == "gradient"]
+        panel.set(xlabel="step ratio γ/λ", yscale="log", ylim=DEPTH_LIMITS)
+        panel.set_yticks([10, 100, 1000], ["10", "100", "1000"])
+        panel.yaxis.set_minor_locator(NullLocator())
+        # Where the depth was not enough for the upper tenth, the band is open to the top.
+        steps = rows[rows["method"] == "gradient"].fillna({"high": DEPTH_LIMITS[1]})
         sweeps = rows[rows["method"] == "sinkhorn"].iloc[0]
         _band(panel, steps["step_ratio"], steps, TRAINED, marker="o")
         ends = (steps["step_ratio"].min(), steps["step_ratio"].max())
         panel.fill_between(ends, *([sweeps[key]] * 2 for key in ("low", "high")), color=QUIET, alpha=0.2, linewidth=0)
         panel.plot(ends, [sweeps["median"]] * 2, color=QUIET, linestyle=(0, (5, 2)))
         panel.set_xticks([1, 2, 3])
-    low, high = table["low"].min(), table["high"].max()
-    axes[0].set_ylim(low / 1.3, high * 1.3)
-    _label_last(axes, groups, layout)
+    steps = groups[-1][1].query("method == 'gradient'").dropna(subset="median")
+    sweeps = groups[-1][1].query("method == 'sinkhorn'")
+    if len(steps):
+        _name(axes[-1], steps["median"].iloc[-1], "layers", TRAINED, layout)
+    _name(axes[-1], sweeps["median"].iloc[0], "Sinkhorn", QUIET, layout)
     return figure
 
 
@@ -89,7 +95,7 @@ def bound(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
     figure, axes = _grid(layout, len(groups), "Hilbert distance to the optimum, smallest so far")
     for panel, (reg, rows) in zip(axes, groups, strict=True):
         panel.set_title(f"λ = {reg:g}")
-        panel.set(xlabel="layer", xscale="log", yscale="log", ylim=(1e-13, 1e23))
+        panel.set(xlabel="layer", xscale="log", yscale="log", ylim=(1e-13, 1e26))
         panel.set_yticks([1e-10, 1.0, 1e10, 1e20], ["1e-10", "1", "1e10", "1e20"])
         panel.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1000"])
         panel.xaxis.set_minor_locator(NullLocator())
@@ -101,19 +107,14 @@ def bound(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
         panel.annotate(
             applies,
             (1.2, 10.0 ** rows["log10_bound"].iloc[0]),
-            xytext=(0, -5),
+            xytext=(0, 4),
             textcoords="offset points",
-            va="top",
+            va="bottom",
             color=QUIET,
             fontsize=layout.font - 1,
         )
-    last, rows = axes[-1], groups[-1][1]
-    label_right(
-        last,
-        [(10.0 ** rows["log10_bound"].iloc[-1], " Theorem D.1", QUIET), (1e-12, " measured", TRAINED)],
-        x=rows["layer"].max(),
-        font=layout.font,
-    )
+    _name(axes[-1], 10.0 ** groups[-1][1]["log10_bound"].iloc[-1], "Theorem D.1", QUIET, layout)
+    _name(axes[-1], 1e-12, "measured", TRAINED, layout)
     return figure
 
 
@@ -127,7 +128,7 @@ def sorting(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
     layout : Layout
         Panels beside each other where it is wide.
     """
-    figure, axes = _grid(layout, len(SORTING_PANELS), "share of places right")
+    figure, axes = _grid(layout, len(SORTING_PANELS), "share of places right", between=0.75)
     sizes = sorted(table["n"].unique())
     shades = _shades(colormaps[CMAP], len(sizes))
     for panel, (numbers, schedule, title) in zip(axes, SORTING_PANELS, strict=True):
@@ -163,16 +164,9 @@ def rank(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
     panel.set(xlabel="layer", xscale="log", ylim=(0.0, 16.0))
     panel.axhline(1.0, color=QUIET, linestyle=(0, (1, 1.5)))
     _plain_decades(panel, table["layer"].max())
-    label_right(
-        panel,
-        [
-            (table["plan"].iloc[0], " plan P*", QUIET),
-            (1.0, " collapse", QUIET),
-            (table["median"].iloc[-1] - 1.2, " attention", TRAINED),
-        ],
-        x=table["layer"].max(),
-        font=layout.font,
-    )
+    _name(panel, table["plan"].iloc[0], "plan P*", QUIET, layout, up=6)
+    _name(panel, table["median"].iloc[-1], "attention", TRAINED, layout, up=-6)
+    _name(panel, 1.0, "rank one", QUIET, layout)
     return figure
 
 
@@ -186,17 +180,15 @@ def drift(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
     layout : Layout
         Size of the figure.
     """
-    figure, (panel, *_) = _grid(layout, 1, "largest difference from gradient descent, in units of the cost")
-    labels = []
-    for rule, colour, name in (("frozen", TRAINED, " frozen row"), ("free", RANDOM, " as published")):
+    figure, (panel, *_) = _grid(layout, 1, "distance from gradient descent, in cost units")
+    for rule, colour, name in (("frozen", TRAINED, "frozen row"), ("free", RANDOM, "as published")):
         rows = table[(table["memory_row"] == rule) & (table["drift"] > 0)]
         panel.plot(rows["layer"], rows["drift"], color=colour, marker="o", markersize=3)
-        labels.append((float(rows["drift"].iloc[-1]), name, colour))
+        _name(panel, rows["drift"].iloc[-1], name, colour, layout)
     panel.set(xlabel="layer", xscale="log", yscale="log", ylim=(1e-18, 1.0))
     panel.set_yticks([1e-16, 1e-12, 1e-8, 1e-4, 1.0], ["1e-16", "1e-12", "1e-8", "1e-4", "1"])
     panel.yaxis.set_minor_locator(NullLocator())
     _plain_decades(panel, table["layer"].max())
-    label_right(panel, labels, x=float(table["layer"].max()), font=layout.font)
     return figure
 
 
@@ -232,11 +224,12 @@ def _heatmaps(table: pd.DataFrame, layout: Layout) -> Figure:
     return figure
 
 
-def _grid(layout: Layout, n_panels: int, ylabel: str) -> tuple[Figure, list[Axes]]:
+def _grid(layout: Layout, n_panels: int, ylabel: str, *, between: float = 0.3) -> tuple[Figure, list[Axes]]:
     """Return panels of one y axis with its name across the top and room for names of lines at the right of each row."""
     n_rows, n_columns = (n_panels, 1) if layout.stacked else (1, n_panels)
     left, right, top, gap, below, height = 0.62, 1.15, 0.62, 0.85, 0.5, 2.3
-    between = 0.3
+    if n_panels == 1:  # no title over the panel
+        top = 0.36
     total = top + below + n_rows * height + (n_rows - 1) * gap
     width = (layout.width - left - right - (n_columns - 1) * between) / n_columns
     width = min(width, 5.0)
@@ -267,16 +260,19 @@ def _plain_decades(panel: Axes, largest: float) -> None:
     panel.xaxis.set_minor_locator(NullLocator())
 
 
-def _label_last(axes: list[Axes], groups: list, layout: Layout) -> None:
-    """Name the two lines of the depth study at the right of the last panel."""
-    rows = groups[-1][1]
-    steps = rows[(rows["method"] == "gradient") & rows["median"].notna()].iloc[-1]
-    sweeps = rows[rows["method"] == "sinkhorn"].iloc[0]
-    label_right(
-        axes[-1],
-        [(steps["median"], " layers", TRAINED), (sweeps["median"], " Sinkhorn sweeps", QUIET)],
-        x=steps["step_ratio"],
-        font=layout.font,
+def _name(panel: Axes, y: float, text: str, colour: str, layout: Layout, *, up: float = 0.0) -> None:
+    """Write the name of a line at the right edge, at the height y, moved up by some points."""
+    panel.annotate(
+        text,
+        (1.0, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, up),
+        textcoords="offset points",
+        va="center",
+        ha="left",
+        color=colour,
+        fontsize=layout.font,
+        annotation_clip=False,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
 
@@ -79,7 +80,8 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path) -> B
     )
     out_dir.mkdir(parents=True, exist_ok=True)
     with replacing(out_dir / "figures") as folder:
-        for block in [*(block for group in blocks.values() for block in group), *certificate.blocks, *learning.blocks]:
+        drawn = [*blocks.values(), certificate.blocks, certificate.after, learning.blocks, learning.after]
+        for block in chain.from_iterable(drawn):
             block.drawing.write(folder)
     (out_dir / "metrics").mkdir(exist_ok=True)
     write_json(out_dir / "metrics" / "claims.json", as_records(lines))

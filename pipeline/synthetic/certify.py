@@ -1,7 +1,5 @@
 """The certificate: every statement of the paper's theory, measured, with a verdict that could have been another."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -10,6 +8,7 @@ from pipeline.errors import PipelineError
 from pipeline.params import Certify
 from pipeline.synthetic import appendix, maps, ordering, rates, theorems
 from pipeline.synthetic.claims import Finding, merge, write
+from pipeline.synthetic.threads import one_thread
 
 REG_RANGE = (0.005, 0.5)  # of the largest cost: below it the study of rates overflows, above it all plans are flat
 
@@ -63,14 +62,3 @@ def certify(params: Certify) -> Finding:
 def write_certificate(params: Certify, folder: Path) -> None:
     """Write `certificate.json` and the tables `certificate_*.csv` into a folder; see `certify`."""
     write(certify(params), folder)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread, so that sums are added in one order, and give the threads back."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -22,7 +22,7 @@ PRINTED_DEPTH = {"unit": 2000, "uniform": 20_001}
 LARGE_N = 1024
 KINDS = ("permutation", "uniform", "normal", "ties")
 SIZES = {8: KINDS, 64: KINDS, 256: KINDS[:2]}
-REGS, LARGE_REGS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6), (1e-2, 1e-6)
+REGS, LARGE_REGS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6), (1e-2, 1e-4, 1e-6)
 DEPTH, LARGE_DEPTH = 300, 10
 GENERAL_N = 64
 

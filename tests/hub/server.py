@@ -63,7 +63,7 @@ class Repo:
 class Fault:
     """What goes wrong with the next `times` requests whose method and path fit."""
 
-    kind: str  # a status such as "503", "cut" (half of the body), "flip" (one byte differs)
+    kind: str  # a status ("503"), "cut" (half of the body), "flip" (one byte differs), "whole" (no ranges)
     path: str
     times: int = 1
     method: str = "GET"
@@ -213,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
             at = len(data) // 2
             data = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if wanted is None:
+        if wanted is None or self.fault == "whole":
             self._send(200, data, headers)
             return
         start, stop = int(wanted[1]), min(int(wanted[2]) + 1, len(data)) if wanted[2] else len(data)

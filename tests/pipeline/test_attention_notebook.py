@@ -219,7 +219,7 @@ class TestLemmas:
 
 class TestPrecision:
     @pytest.mark.parametrize(("name", "reads"), [("marian", "cross"), ("bert", "joint")])
-    def test_the_error_of_16_bits_is_in_the_manifest(self, folders, pairs, name, reads, tmp_path):  # noqa: F811
+    def test_the_error_of_16_bits_is_in_the_manifest(self, folders, pairs, name, reads, tmp_path):
         from pipeline.attention.extract import extract
         from pipeline.params import Extract, Translator
 

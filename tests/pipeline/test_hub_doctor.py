@@ -43,7 +43,7 @@ def command(capsys, *args):
 
 
 @pytest.fixture
-def remote(hub, folders, tmp_path):  # noqa: F811
+def remote(hub, folders, tmp_path):
     """Serve a small translator and a small wmt14; return what names them."""
     write_wmt14(tmp_path / "wmt14", made_up_rows(500))
     hub.add("datasets/wmt/wmt14", tmp_path / "wmt14", commit=COMMIT)
@@ -54,12 +54,13 @@ def remote(hub, folders, tmp_path):  # noqa: F811
 WMT14 = {"source": "wmt14", "revision": COMMIT}
 
 
-def test_doctor_before_and_after_a_download(hub, remote, project_folder, capsys):  # noqa: F811
+def test_doctor_before_and_after_a_download(hub, remote, project_folder, capsys):
     write_params(
         project_folder, translators=remote, corpus=WMT14, gold=None, lexicon={"source": "muse"}, sample={"n_pairs": 9}
     )
     code, before, _ = command(capsys, "doctor", "--no-probe")
     assert code == 0, before
+    assert any("210 gold" not in line and "probed with the demo's sentences" in line for line in before)
     assert any(
         line.startswith("ok      model (someone/marian at 0123456789ab): ") and line.endswith(" to download")
         for line in before
@@ -80,14 +81,23 @@ def test_doctor_before_and_after_a_download(hub, remote, project_folder, capsys)
     assert any(line.startswith("ok      corpus (wmt/wmt14 at 0123456789ab): ") for line in after)
 
 
-def test_doctor_probes_with_fresh_weights_what_is_not_cached(hub, remote, project_folder, capsys):  # noqa: F811
+def test_doctor_probes_with_fresh_weights_what_is_not_cached(hub, remote, project_folder, capsys):
+    from pipeline.corpus.pairs import SentencePair, write_pairs
+
+    src, tgt = (
+        ["The", "old", "man", "sees", "a", "small", "dog", "."],
+        ["Le", "vieux", "homme", "voit", "un", "petit", "chien", "."],
+    )
+    pairs = [SentencePair(i, " ".join(src), " ".join(tgt), tuple(src), tuple(tgt)) for i in range(12)]
+    (project_folder / "data" / "corpus").mkdir()
+    write_pairs(project_folder / "data" / "corpus" / "pairs.parquet", pairs)
     write_params(project_folder, translators=remote)
     code, lines, said = command(capsys, "doctor")
     assert code == 0, lines
     text = "\n".join(lines)
     assert "ok      packages: all " in text
     assert "ok      device: CPU, " in text
-    assert "240 pairs, with trained and random_init weights; 210 gold (probed with the demo's sentences" in text
+    assert "240 pairs, with trained and random_init weights; 210 gold (probed with data/corpus/pairs.parquet)" in text
     assert "marian, time: about " in text
     assert " for 690 pairs (" in text
     assert "marian, disk: about " in text
@@ -97,7 +107,7 @@ def test_doctor_probes_with_fresh_weights_what_is_not_cached(hub, remote, projec
     ]
 
 
-def test_doctor_names_what_stands_in_the_way(hub, remote, project_folder, capsys):  # noqa: F811
+def test_doctor_names_what_stands_in_the_way(hub, remote, project_folder, capsys):
     remote["marian"]["revision"] = "e" * 40
     write_params(project_folder, translators=remote)
     code, lines, _ = command(capsys, "doctor", "--no-probe")
@@ -109,7 +119,7 @@ def test_doctor_names_what_stands_in_the_way(hub, remote, project_folder, capsys
     ]
 
 
-def test_doctor_offline(hub, remote, project_folder, capsys, offline):  # noqa: F811
+def test_doctor_offline(hub, remote, project_folder, capsys, offline):
     write_params(project_folder, translators=remote)
     offline()
     code, lines, _ = command(capsys, "doctor", "--no-probe")
@@ -117,7 +127,7 @@ def test_doctor_offline(hub, remote, project_folder, capsys, offline):  # noqa: 
     assert any("was never listed here, and HF_HUB_OFFLINE forbids to ask" in line for line in lines)
 
 
-def test_doctor_asks_for_a_missing_device(hub, remote, project_folder, capsys, monkeypatch):  # noqa: F811
+def test_doctor_asks_for_a_missing_device(hub, remote, project_folder, capsys, monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -175,7 +185,7 @@ def test_validate_names_every_problem_in_a_line(project_folder, remote, capsys):
     code, _, errors = command(capsys, "validate")
     assert code == 1
     assert len(errors) == 2
-    assert "params.yaml: sample.n_pair: no such key; did you mean sample.n_pairs?" in "\n".join(errors)
+    assert "params.yaml: sample.n_pair: no such key; did you mean n_pairs?" in "\n".join(errors)
 
 
 def test_full_is_for_wmt14_only(project_folder, remote, capsys):
@@ -192,7 +202,7 @@ def test_a_mirror_is_for_muse_only(project_folder, remote, capsys):
     assert "lexicon.mirror: only source: muse has a mirror" in errors[0]
 
 
-def test_convert_refuses_what_needs_none(hub, remote, project_folder, capsys):  # noqa: F811
+def test_convert_refuses_what_needs_none(hub, remote, project_folder, capsys):
     code, _, errors = command(capsys, "convert", "someone/marian", "models/marian")
     assert code == 1
     assert "someone/marian has no pytorch_model.bin to convert; use it as it is" in errors[-1]

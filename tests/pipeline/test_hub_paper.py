@@ -204,24 +204,37 @@ def test_blocks(done, paper, name, n_layers, n_heads, n_parameters):
                 np.testing.assert_allclose(total, 1, atol=2e-3)
 
 
-def test_metrics(done, paper):
+def test_metrics(done, paper, project):
     folder, _ = done
+    align = yaml.safe_load((project / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["align"]["do"]
+    outs = [next(iter(out)) for out in align["outs"] + align["metrics"]]
     for name in paper["translators"]:
-        metrics = folder / "reports/metrics/translators" / name
-        curves = pd.read_csv(metrics / "curves.csv")
+        for out in outs:
+            assert (folder / out.replace("${key}", name)).stat().st_size > 100
+        curves = pd.read_csv(folder / f"reports/metrics/translators/{name}/curves.csv")
         assert set(curves.control) == {"trained", "random_init", "mispaired", "uniform", "position"}
         assert curves[["value", "low", "high"]].notna().all(axis=None)
-        assert {
-            "matches.csv",
-            "plan_correlation.csv",
-            "paired.csv",
-            "aer.csv",
-            "example.json",
-            "summary.json",
-        } <= {path.name for path in metrics.iterdir()}
         # Fresh weights know no words: the score of "trained" is at the floor, as near as 64 sentences tell.
         mass = curves[curves.score == "mean_mass"].set_index(["control", "view", "layer"]).value
         assert (mass.loc["trained"] - mass.loc["random_init"]).abs().max() < 0.05
+
+
+def test_the_page(done, hub, caches, project, paper):
+    """Certificate and training do not depend on text or models: the demo's are put beside the paper's metrics."""
+    folder, _ = done
+    for path in (project / "reports" / "metrics").iterdir():
+        if path.name.startswith(("certificate", "learn")):
+            shutil.copy(path, folder / "reports" / "metrics" / path.name)
+    result = run("python -m pipeline.stages.report", folder, environment(hub, caches, HF_HUB_OFFLINE="1"))
+    assert result.returncode == 0, result.stderr[-3000:]
+    page = (folder / "reports" / "index.html").read_text(encoding="utf-8")
+    for name, spec in paper["translators"].items():
+        assert name in page
+        assert spec["model"] in page
+        assert spec["revision"][:12] in page
+    assert "CC BY-NC 4.0" in page
+    assert not re.search(r"""<(script|link|img)[^>]*(src|href)=["']?https?:""", page), "the page is offline"
+    assert len(list((folder / "reports" / "figures").glob("*.svg"))) >= 5
 
 
 def test_a_second_run_is_offline_and_gives_the_same_bytes(done, hub, caches, project, paper, tmp_path):
