@@ -25,10 +25,10 @@ check: setup  ## format, lint, types and the fast tests: under two minutes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q -n 2 -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m 'not slow'
 
 test: setup  ## all tests, the slow ones too
-	$(BIN)/pytest -q -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
 bench: setup  ## ratios against plain references, one JSON object a benchmark
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done

@@ -1,10 +1,10 @@
 """Transport plans by classical means, each with its evidence: what the transformer is measured against.
 
 The **exact plan** (eq. 1) is a permutation for equal masses (scipy's assignment solver) and a vertex of the
-transport polytope for unequal ones (POT's network simplex). The **entropic plan** (eq. 3) comes from
-Sinkhorn sweeps in the log domain, in one batch, or from POT, problem by problem. A result never has to be
-taken on trust: it carries the potentials, the marginal error of each problem measured at the end, and
-`converged`.
+transport polytope for unequal ones (POT's network simplex). The **entropic plan** (eq. 3) comes from Sinkhorn
+sweeps in the log domain, in one batch, finished by Newton steps, or from POT, problem by problem. A result
+never has to be taken on trust: it carries the potentials, the marginal error of each problem measured at the
+end, and `converged`.
 """
 
 from typing import Literal, NamedTuple
@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from otcore._checks import broken_rule, check_choice, check_cost, check_count, check_positive
-from otcore.dual import Duals, log_mass, sinkhorn_sweep, zero_duals
+from otcore.dual import Duals, log_mass, newton_step, sinkhorn_sweep, zero_duals
 from otcore.prompt import Marginals, point_mass
 
 Solver = Literal["sweeps", "pot"]
@@ -129,7 +129,7 @@ def entropic_plan(
     cost : float tensor, shape (batch, src, tgt)
         Finite; square unless masses are given. Only differences within a problem matter.
     reg : float
-        Entropic weight lam, in units of the cost, greater than 0. Small ones need many sweeps, but never
+        Entropic weight lam, in units of the cost, greater than 0. Small ones are reached by halving, and never
         overflow.
     src_mass, tgt_mass : float tensor, shape (batch, src) and (batch, tgt), optional
         Give both or none: masses at least 0, of equal sums; padding is a point of mass 0.
@@ -137,7 +137,7 @@ def entropic_plan(
         Mass of a point where no masses are given.
     max_sweeps : int
         Upper limit; a problem stops for itself as soon as it has converged, so a batch gives what a loop
-        gives.
+        gives. Every ten sweeps a Newton step is tried, and kept where it lowers the error.
     threshold : float
         Largest `marginal_error` of a converged problem, relative to the total mass.
     solver : {"sweeps", "pot"}
@@ -180,26 +180,42 @@ def entropic_plan(
 def _sweeps(
     cost: Tensor, src_mass: Tensor, tgt_mass: Tensor, reg: float, max_sweeps: int, threshold: float
 ) -> tuple[Duals, Tensor]:
-    """Return duals and sweeps used; problems that have converged leave the batch."""
-    duals = zero_duals(cost)
-    src, tgt = duals.src.clone(), duals.tgt.clone()
+    """Return duals and sweeps used; problems that have converged leave the batch.
+
+    Small regs are reached by halving, so that potentials need not creep there in steps of reg.
+    """
+    src, tgt = (part.clone() for part in zero_duals(cost))
     used = torch.zeros(cost.shape[0], dtype=torch.int64, device=cost.device)
     active = torch.arange(cost.shape[0], device=cost.device)
-    log_src, log_tgt = src_mass.log(), tgt_mass.log()
-    for done in range(0, max_sweeps, SWEEPS_PER_CHECK):
-        part = cost[active]
+    spread = cost.amax((1, 2)) - cost.amin((1, 2))
+    halvings = torch.ceil(torch.log2(spread / reg)).clamp(min=0.0)  # of each problem, so that a batch is a loop
+    while active.numel() and int(used.max()) < max_sweeps:
+        part, a, b = cost[active], src_mass[active], tgt_mass[active]
+        left = halvings[active]
+        n_now = min(SWEEPS_PER_CHECK, max_sweeps - int(used.max()))
         duals = Duals(src[active], tgt[active])
-        n_now = min(SWEEPS_PER_CHECK, max_sweeps - done)
         for _ in range(n_now):
-            duals = sinkhorn_sweep(part, duals, reg=reg, log_src=log_src[active], log_tgt=log_tgt[active])
+            duals = sinkhorn_sweep(part, duals, reg=reg * 2.0**left, log_src=a.log(), log_tgt=b.log())
+        at_reg = left == 0
+        duals, error = _better_of(part, duals, reg, a, b, where=at_reg)
         src[active], tgt[active] = duals
         used[active] += n_now
-        plan = torch.exp(log_mass(part, duals, reg=reg))
-        error = _marginal_error(plan, src_mass[active], tgt_mass[active])
-        active = active[~(error <= threshold * src_mass[active].sum(1))]  # keeps NaN: never converged
-        if active.numel() == 0:
-            break
+        halvings[active] = (left - 1.0).clamp(min=0.0)
+        active = active[~(at_reg & (error <= threshold * a.sum(1)))]  # keeps NaN: never converged
     return Duals(src, tgt), used
+
+
+def _better_of(
+    cost: Tensor, duals: Duals, reg: float, src_mass: Tensor, tgt_mass: Tensor, *, where: Tensor
+) -> tuple[Duals, Tensor]:
+    """Return each problem's duals, after a Newton step `where` that makes the error smaller, and the error."""
+    tried = newton_step(cost, duals, reg=reg, src_mass=src_mass, tgt_mass=tgt_mass)
+    before, after = (
+        _marginal_error(torch.exp(log_mass(cost, one, reg=reg)), src_mass, tgt_mass) for one in (duals, tried)
+    )
+    better = where & (after < before)
+    kept = Duals(*(torch.where(better[:, None], new, old) for new, old in zip(tried, duals, strict=True)))
+    return kept, torch.where(better, after, before)
 
 
 def _pot(

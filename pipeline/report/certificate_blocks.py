@@ -35,7 +35,7 @@ class Plot:
     caption : tuple of str
         What the figure shows; how to read it; on what it rests.
     decided_by : tuple of str
-        Claims of the certificate whose verdicts stand in the caption.
+        Claims of the certificate whose verdicts stand below the caption.
     small : callable or None
         The table under the figure.
     """
@@ -66,9 +66,14 @@ class Plot:
         frame = pd.read_csv(path)
         drawing = draw(self.stem, partial(self.make, frame), alt=self.finding(frame))
         table = self.small(frame) if self.small else None
-        caption = [*self.caption, *(verdicts[name] for name in self.decided_by if name in verdicts)]
         return Block(
-            self.title, drawing, caption, path.read_text(encoding="utf-8"), f"reports/metrics/{path.name}", table
+            title=self.title,
+            drawing=drawing,
+            caption=list(self.caption),
+            data=path.read_text(encoding="utf-8"),
+            files=f"reports/metrics/{path.name}",
+            table=table,
+            verdicts=[verdicts[name] for name in self.decided_by if name in verdicts],
         )
 
 

@@ -70,14 +70,14 @@ def depth_study(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
         sweeps = rows[rows["method"] == "sinkhorn"].iloc[0]
         _band(panel, steps["step_ratio"], steps, TRAINED, marker="o")
         ends = (steps["step_ratio"].min(), steps["step_ratio"].max())
-        panel.fill_between(ends, *([sweeps[key]] * 2 for key in ("low", "high")), color=QUIET, alpha=0.2, linewidth=0)
+        panel.fill_between(ends, sweeps["low"], sweeps["high"], color=QUIET, alpha=0.2, linewidth=0)
         panel.plot(ends, [sweeps["median"]] * 2, color=QUIET, linestyle=(0, (5, 2)))
         panel.set_xticks([1, 2, 3])
-    steps = groups[-1][1].query("method == 'gradient'").dropna(subset="median")
-    sweeps = groups[-1][1].query("method == 'sinkhorn'")
-    if len(steps):
-        _name(axes[-1], steps["median"].iloc[-1], "layers", TRAINED, layout)
-    _name(axes[-1], sweeps["median"].iloc[0], "Sinkhorn", QUIET, layout)
+    last = groups[-1][1].dropna(subset="median")
+    for method, name, colour in (("gradient", "layers", TRAINED), ("sinkhorn", "Sinkhorn", QUIET)):
+        ends_at = last[last["method"] == method]["median"]
+        if len(ends_at):
+            _name(axes[-1], ends_at.iloc[-1], name, colour, layout)
     return figure
 
 

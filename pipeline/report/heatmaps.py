@@ -1,5 +1,7 @@
 """Figure 1: attention of one sentence pair at three layers beside its transport plan, dictionary links ringed."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -89,9 +91,10 @@ def _short(word: str) -> str:
 
 
 def _words(panel: Axes, below: list[str], beside: list[str], shape: tuple[int, ...], font: float) -> None:
-    size = font - 1
-    panel.set_xticks(range(len(below)), below, rotation=90, fontsize=size)
-    panel.set_yticks(range(len(beside)), beside, fontsize=size)
+    # A dollar sign of the corpus is a dollar sign, not the start of a formula.
+    style: dict[str, Any] = {"fontsize": font - 1, "parse_math": False}
+    panel.set_xticks(range(len(below)), below, rotation=90, **style)
+    panel.set_yticks(range(len(beside)), beside, **style)
     panel.tick_params(length=0, pad=2)
     for spine in panel.spines.values():
         spine.set_visible(False)

@@ -116,6 +116,7 @@ def _blocks(learned: Mapping[str, Any], maps: Mapping[str, Mapping]) -> Iterable
         "Attention that the states of the trained model have under its reading weights, beside the plan P*.",
         "A row is a place of the sorted list, a column a number of the unsorted one; the shares of a row sum to 1.",
         seed,
+        files=f"learn/{one}_maps.json",
     )
     yield _block(
         "Sizes not seen in training",
@@ -123,6 +124,7 @@ def _blocks(learned: Mapping[str, Any], maps: Mapping[str, Mapping]) -> Iterable
         "The same trained model on problems of other sizes than that of its training.",
         "Read as the figure above; one row of panels a size.",
         seed,
+        files=f"learn/{one}_maps.json",
     )
     yield _block(
         "Figure 10 · attention",
@@ -130,6 +132,7 @@ def _blocks(learned: Mapping[str, Any], maps: Mapping[str, Mapping]) -> Iterable
         "The same attention with and without the engineered prompt.",
         "Read as Figure 2; one row of panels a prompt.",
         "The first seed of each prompt that lives; one problem, not seen in training.",
+        files="learn/<prompt>_maps.json",
     )
     yield _block(
         "Figure 10 · distance", figures.depth_figure(learned),
@@ -139,8 +142,10 @@ def _blocks(learned: Mapping[str, Any], maps: Mapping[str, Mapping]) -> Iterable
     )  # fmt: skip
 
 
-def _block(title: str, picture: figures.Picture, *caption: str, table: Table | None = None) -> Block:
-    return Block(title, picture.drawing, list(caption), csv(picture.data), "reports/metrics/learn.json", table)
+def _block(
+    title: str, picture: figures.Picture, *caption: str, files: str = "learn.json", table: Table | None = None
+) -> Block:
+    return Block(title, picture.drawing, list(caption), csv(picture.data), f"reports/metrics/{files}", table)
 
 
 def _n_seeds(prompts: Mapping[str, Mapping]) -> str:

@@ -20,8 +20,8 @@ from pipeline.report.style import INK, QUIET, RULE, TRAINED, Drawing, Layout, dr
 from pipeline.report.wording import count, listed, number
 
 PLAIN = "#009E73"
-COLOURS = {"engineered": TRAINED, "plain": PLAIN}
-DASHES: dict[str, Any] = {"engineered": "-", "plain": (0, (4, 1.5))}
+COLOURS: dict[Any, str] = {"engineered": TRAINED, "plain": PLAIN}
+DASHES: dict[Any, Any] = {"engineered": "-", "plain": (0, (4, 1.5))}
 PLAN = "P*"
 NORM = Normalize(0.0, 1.0)
 

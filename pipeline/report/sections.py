@@ -40,6 +40,8 @@ class Block:
         The small table under it.
     more : list of (str, list of Table)
         Behind a click.
+    verdicts : list of str
+        What was claimed and measured, one sentence each.
     """
 
     title: str
@@ -49,6 +51,7 @@ class Block:
     files: str
     table: Table | None = None
     more: list[tuple[str, list[Table]]] = field(default_factory=list)
+    verdicts: list[str] = field(default_factory=list)
 
 
 def csv(frame: pd.DataFrame) -> str:

@@ -133,7 +133,6 @@ def figure_style(layout: Layout, salt: str) -> Iterator[None]:
         "svg.fonttype": "none",  # letters stay letters: they can be searched, and take the reader's font
         "svg.hashsalt": salt,
         "pdf.fonttype": 42,
-        "text.parse_math": False,  # a dollar sign of the corpus is a dollar sign
     }
     with warnings.catch_warnings(), sns.axes_style("ticks"), mpl.rc_context(settings):
         # The reader's own fonts draw the letters that ours lack (SVG); the PDF shows a box for them.

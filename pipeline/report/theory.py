@@ -13,7 +13,11 @@ from pipeline.report.tables import Table
 from pipeline.report.wording import MINUS, count, listed, reason
 
 CLAIM_KEYS = ("id", "statement", "reference", "setting", "value", "threshold", "verdict", "seed")
-MARKS = {"holds": "● holds", "fails": "○ fails", "vacuous": "◐ vacuous"}
+MARKS = {
+    "holds": "●\N{NO-BREAK SPACE}holds",
+    "fails": "○\N{NO-BREAK SPACE}fails",
+    "vacuous": "◐\N{NO-BREAK SPACE}vacuous",
+}
 
 
 @dataclass(frozen=True)
@@ -103,11 +107,14 @@ def _limit(claim: Mapping) -> str:
 def _verdicts(claims: Sequence[Mapping]) -> str:
     tally = Counter(claim["verdict"] for claim in claims)
     names = {
-        "holds": "hold as measured",
-        "fails": "fail",
-        "vacuous": "are true of cases that no computer can reach (vacuous)",
+        "holds": ("holds", "hold"),
+        "fails": ("fails", "fail"),
+        "vacuous": (
+            "is vacuous: true, but of cases that no computer can reach",
+            "are vacuous: true, but of cases that no computer can reach",
+        ),
     }
-    parts = [f"{count(tally[verdict])} {text}" for verdict, text in names.items() if tally[verdict]]
+    parts = [f"{count(n)} {names[verdict][n > 1]}" for verdict in names if (n := tally[verdict])]
     return (
         "The paper constructs a transformer whose layers are steps of gradient descent on the dual of optimal transport. "
         f"Of {count(len(claims))} statements about it, its own and ours, {listed(parts)}."

@@ -22,7 +22,7 @@ def theorem_d1_bound(reg: float, *, step_ratio: float, depth: int, seeds: range)
     for weight in (reg, 2.0 * reg, LOOSE_REG):
         table, distances, log10_condition, log10_useful = _over_depth(weight, step_ratio, depth, seeds)
         rows += table
-        setting = {"n": 8, "dim": 3, "reg": weight, "step_ratio": step_ratio, "problems": len(seeds)}
+        setting: dict[str, object] = {"n": 8, "dim": 3, "reg": weight, "step_ratio": step_ratio, "problems": len(seeds)}
         if weight == reg:
             claims += _at_run_reg(
                 setting,

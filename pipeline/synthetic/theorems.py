@@ -41,7 +41,7 @@ def theorem_3_1(reg: float, *, step_ratio: float, depth: int) -> Finding:
     x, y = grid_permutation(N_EXAMPLE)
     step = SMALL_STEP * reg
     drift = {rule: _drifts(x, y, reg, step, depth, rule).amax(1) for rule in MEMORY_ROWS}
-    example = {"n": N_EXAMPLE, "dim": 1, "reg": reg, "step_size": step, "depth": depth}
+    example: dict[str, object] = {"n": N_EXAMPLE, "dim": 1, "reg": reg, "step_size": step, "depth": depth}
     reference = "Theorem 3.1"
     claims = [
         claim(
@@ -112,7 +112,8 @@ def _memory_row(reg: float, depth: int, example: dict[str, object]) -> list[Clai
     x, y = grid_permutation(N_EXAMPLE)
     cost, at, n = squared_cost(x, y), columns(1), N_EXAMPLE
     claims = []
-    for marginals, power in (("unit", 1), ("uniform", 2)):
+    powers: dict[Marginals, int] = {"unit": 1, "uniform": 2}
+    for marginals, power in powers.items():
         step = reg  # the example's is too short for the uniform row to settle within the depth
         weights = constructed_weights(1, reg=reg, step_size=step)
         model = TransportTransformer.constructed(weights, depth=depth, memory_row="free")

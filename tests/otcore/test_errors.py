@@ -30,6 +30,13 @@ def _call(name, *args, **kwargs):
     return list(result) if hasattr(result, "__next__") else result
 
 
+def _choice():
+    """Call the check itself: in tests a wrong name is stopped before by its type."""
+    from otcore._checks import check_choice
+
+    check_choice("marginals", "half", ("unit", "uniform"))
+
+
 CASES = [
     (lambda: _weights(reg=0.0), r"reg: must be a finite number greater than 0; got 0.0. .*try 0.05"),
     (lambda: _weights(reg=float("nan")), r"reg: must be a finite number greater than 0; got nan"),
@@ -41,7 +48,7 @@ CASES = [
     (lambda: _call("engineered_prompt", X, X[:, :2]), r"x and y: must be of one shape .*\(1, 3, 2\) and \(1, 2, 2\)"),
     (lambda: _call("engineered_prompt", X, X.float()), r"x and y: must be of one dtype .*float64 .*float32"),
     (lambda: _call("engineered_prompt", X / 0, X), r"x: must be finite everywhere; got 6 NaN or infinite"),
-    (lambda: _call("engineered_prompt", X, X, marginals="half"),),
+    (_choice, r"marginals: must be one of 'unit', 'uniform'; got 'half'"),
     (
         lambda: _call("engineered_prompt", X, X, real=torch.zeros(1, 3, dtype=torch.bool)),
         r"real: must be True for at least one point a problem; got none in problem 0. Drop",

@@ -253,7 +253,14 @@ def test_a_certificate_is_shown_and_one_of_another_version_refused(measured, und
     path.write_text(json.dumps([claim]), encoding="utf-8")
     build(measured.project.params, tmp_path / "metrics", measured.project.data, tmp_path / "out")
     text = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
-    for shown in ("Attention &lt;converges&gt;.", "◐ vacuous", "1.5e−13", "≥ 0.99", "n 2, 4", "deep a 0.25"):
+    for shown in (
+        "Attention &lt;converges&gt;.",
+        "◐\N{NO-BREAK SPACE}vacuous",
+        "1.5e−13",
+        "≥ 0.99",
+        "n 2, 4",
+        "deep a 0.25",
+    ):
         assert shown in text, shown
     path.write_text(json.dumps([{"id": "theorem_x"}]), encoding="utf-8")
     with pytest.raises(PipelineError, match=r"certificate\.json must have .*but statement is missing.*--force certify"):
