@@ -252,6 +252,7 @@ class Learn(Block):
     steps: Count = 2000
     batch: Count = 256
     rate: Positive | None = None
+    schedule: Literal["constant", "linear"] = "constant"
     seeds: Count = 4
     seed: Seed = 2026
     diverged_above: Positive = 10.0

@@ -37,8 +37,10 @@ class Preset:
         gamma: attention enters the residual stream times -gamma.
     rate : float
         Step size of Adam.
-    updates_per_step : int
-        Times that Adam applies a gradient. The notebook hands every parameter to its optimiser twice.
+    updates_per_step : tuple of int
+        Times that Adam applies a gradient, with the engineered and with the plain prompt. The notebook hands every
+        parameter to its optimiser twice; the losses that it printed for the plain prompt are those of one time
+        (docs/theory.md, section 6).
     samples : int
         Training problems, all used in each step.
     redraw_every : int or None
@@ -60,7 +62,7 @@ class Preset:
 
     step_size: float
     rate: float
-    updates_per_step: int
+    updates_per_step: tuple[int, int]
     samples: int
     redraw_every: int | None
     problems: Literal["permutation", "distinct"]
@@ -72,9 +74,9 @@ class Preset:
 
 
 PRESETS: dict[PresetName, Preset] = {
-    "paper": Preset(0.05, 1e-3, 1, 1000, None, "permutation", "zeros", (1.0, 1.0), "trained", False, "unit"),
-    "notebook": Preset(0.1, 5e-4, 2, 1000, 50, "distinct", "random", (0.5, 1.0), "copy", True, "unit"),
-    "preprint": Preset(0.05, 1e-3, 1, 500, None, "permutation", "zeros", (1.0, 1.0), "column", False, "uniform"),
+    "paper": Preset(0.05, 1e-3, (1, 1), 1000, None, "permutation", "zeros", (1.0, 1.0), "trained", False, "unit"),
+    "notebook": Preset(0.1, 5e-4, (2, 1), 1000, 50, "distinct", "random", (0.5, 1.0), "copy", True, "unit"),
+    "preprint": Preset(0.05, 1e-3, (1, 1), 500, None, "permutation", "zeros", (1.0, 1.0), "column", False, "uniform"),
 }
 
 

@@ -18,6 +18,7 @@ from otcore.learning.forward import TorchEngine
 from otcore.learning.presets import (
     HEADS,
     PRESETS,
+    PROMPTS,
     PresetName,
     Problems,
     Shape,
@@ -33,6 +34,7 @@ from otcore.learning.presets import (
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 MIXINGS = ("fixed", "trained")
+SCHEDULES = ("constant", "linear")
 # Streams of random numbers of one seed.
 WEIGHTS, PROBLEMS, FRESH = range(3)
 
@@ -55,6 +57,8 @@ class Settings:
         Of the first; the others follow from it.
     rate : float, optional
         Adam's step size; by default the preset's.
+    schedule : {"constant", "linear"}
+        Whether the step size stays, as in all versions of the experiment, or falls to 0 at the last step.
     mixing : {"fixed", "trained"}
         B_j = -step_size I in every layer, or trained from there.
     diverged_above : float
@@ -68,6 +72,7 @@ class Settings:
     seeds: int = 4
     seed: int = 2026
     rate: float | None = None
+    schedule: str = "constant"
     mixing: str = "fixed"
     diverged_above: float = 10.0
 
@@ -78,6 +83,7 @@ class Settings:
         check_count("batch", self.samples)
         check_positive("rate", self.adam_rate, remedy="The presets use 5e-4 and 1e-3.")
         check_positive("diverged_above", self.diverged_above, remedy="The loss starts between 0.1 and 5.")
+        check_choice("schedule", self.schedule, SCHEDULES)
         check_choice("mixing", self.mixing, MIXINGS)
 
     @property
@@ -87,8 +93,23 @@ class Settings:
 
     @property
     def adam_rate(self) -> float:
-        """Return the step size of Adam."""
+        """Return the step size of Adam at the first step."""
         return PRESETS[self.preset].rate if self.rate is None else self.rate
+
+    @property
+    def updates(self) -> int:
+        """Return how often Adam applies a gradient."""
+        return PRESETS[self.preset].updates_per_step[PROMPTS.index(self.shape.prompt)]
+
+    def rate_at(self, step: int) -> float:
+        """Return the step size of Adam at a step, counted from 0.
+
+        Examples
+        --------
+        >>> Settings(steps=4, rate=1.0, schedule="linear").rate_at(1)
+        0.75
+        """
+        return self.adam_rate * (1.0 - step / self.steps if self.schedule == "linear" else 1.0)
 
 
 @dataclass
@@ -256,12 +277,12 @@ def _update(settings: Settings, state: State, gradient: np.ndarray, mask: np.nda
         slope[:, weights[0].size :] = 0.0
     change = np.zeros_like(slope)
     first, second = state.first[alive], state.second[alive]
-    updates = PRESETS[settings.preset].updates_per_step
+    rate, updates = settings.rate_at(state.step), settings.updates
     for count in range(state.step * updates + 1, (state.step + 1) * updates + 1):
         first += (1 - BETAS[0]) * (slope - first)
         second += (1 - BETAS[1]) * (slope * slope - second)
         root = np.sqrt(second / np.float32(1 - BETAS[1] ** count)) + np.float32(EPSILON)
-        change -= np.float32(settings.adam_rate / (1 - BETAS[0] ** count)) * first / root
+        change -= np.float32(rate / (1 - BETAS[0] ** count)) * first / root
     state.first[alive], state.second[alive] = first, second
     state.weights[alive] = weights + change[:, : weights[0].size].reshape(weights.shape)
     state.mixing[alive] = mixing + change[:, weights[0].size :].reshape(mixing.shape)

@@ -91,10 +91,12 @@ def _lead(prompts: Mapping[str, Mapping]) -> str:
     dead = {prompt: metrics["n_diverged"] for prompt, metrics in sorted(prompts.items())}
     fate = listed([f"{n} of {len(prompts[prompt]['seeds'])} on the {prompt} prompt" for prompt, n in dead.items()])
     diverged = f"Seeds that diverged: {fate}." if any(dead.values()) else "No seed diverged."
+    falling = ", falling to 0" if settings["schedule"] == "linear" else ""
+    own = "" if settings["rate"] is None else f", with Adam’s step size at {settings['rate']:g}{falling}"
     return (
         f"Transformers of {settings['depth']} layers were trained for {count(settings['steps'])} steps on {count(settings['batch'])} "
-        f"problems of {settings['n']} points each, by the settings of the {settings['preset']} ({len(next(iter(prompts.values()))['seeds'])} seeds a "
-        f"prompt). {diverged} Every seed is drawn."
+        f"problems of {settings['n']} points each, by the settings of the {settings['preset']}{own} "
+        f"({len(next(iter(prompts.values()))['seeds'])} seeds a prompt). {diverged} Every seed is drawn."
     )
 
 
@@ -155,8 +157,7 @@ def _n_seeds(prompts: Mapping[str, Mapping]) -> str:
 def _printed_table(learned: Mapping[str, Any]) -> Table | None:
     """Return our losses beside those of the notebook; None where the settings are not its own or no step is shared."""
     frame = figures.printed_table(learned)
-    presets = {metrics["settings"]["preset"] for metrics in learned["prompts"].values()}
-    if frame.empty or presets != {"notebook"}:
+    if frame.empty:
         return None
     rows = [
         [row["prompt"], count(row["step"]), _digits(row["printed"]), f"{_digits(row['ours'])} [{_digits(row['low'])}, {_digits(row['high'])}]", f"{row['ratio']:.2f}"]

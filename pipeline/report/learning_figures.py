@@ -148,13 +148,12 @@ def _losses(learned: Learned) -> pd.DataFrame:
 
 
 def _published(learned: Learned) -> dict[str, dict[int, float]]:
-    """Return the printed losses of the prompts trained under the notebook's preset, as far as training went."""
+    """Return the printed losses of the prompts trained as the notebook trained, as far as training went."""
     found = {}
-    for prompt, metrics in learned["prompts"].items():
-        if metrics["settings"]["preset"] == "notebook":
-            last = metrics["settings"]["steps"]
-            printed = {int(step): loss for step, loss in learned["published_loss"][prompt].items()}
-            found[prompt] = {step: loss for step, loss in sorted(printed.items()) if step <= last}
+    for prompt, losses in learned["published_loss"].items():
+        last = learned["prompts"][prompt]["settings"]["steps"]
+        if printed := {int(step): loss for step, loss in losses.items() if int(step) <= last}:
+            found[prompt] = dict(sorted(printed.items()))
     return found
 
 

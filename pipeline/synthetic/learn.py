@@ -49,7 +49,9 @@ def settings_of(params: Learn, prompt: str) -> Settings:
         If sizes and preset do not fit each other.
     """
     shape = Shape(n=params.n, dim=params.dim, depth=params.depth, prompt=prompt)  # type: ignore[arg-type]
-    named = params.model_dump(include={"preset", "steps", "batch", "seeds", "seed", "rate", "mixing", "diverged_above"})
+    named = params.model_dump(
+        include={"preset", "steps", "batch", "seeds", "seed", "rate", "schedule", "mixing", "diverged_above"}
+    )
     try:
         return Settings(shape=shape, **named)
     except TransportError as error:
@@ -131,7 +133,7 @@ def _seeds(params: Learn, settings: Settings, state: State) -> list[dict[str, An
     found: list[dict[str, Any] | None] = [None] * settings.seeds
     for index in alive:
         found[index] = {"sizes": {}}
-    for n in params.test_sizes:
+    for n in _sizes(params):
         for index, score in enumerate(evaluate(settings, state, n, batch=params.test_problems)):
             if score is not None:
                 found[index]["sizes"][str(n)] = asdict(score)  # type: ignore[index]
@@ -147,9 +149,14 @@ def _seeds(params: Learn, settings: Settings, state: State) -> list[dict[str, An
     return found
 
 
+def _sizes(params: Learn) -> list[int]:
+    """Return the sizes of fresh problems: those asked for, and that of the training."""
+    return sorted({*params.test_sizes, params.n})
+
+
 def _controls(params: Learn, settings: Settings) -> dict[str, Any]:
     """Return the scores of what is not trained: guessing, the construction, Sinkhorn."""
-    sizes, regs = params.test_sizes, best_regs(settings, batch=params.test_problems)
+    sizes, regs = _sizes(params), best_regs(settings, batch=params.test_problems)
     scores = {n: solvers(settings, regs, n, batch=params.test_problems) for n in sizes}
     found: dict[str, Any] = {"chance": {"sizes": {str(n): chance(n) for n in sizes}}}
     for name, reg in regs.items():
