@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline._messages import explain
+from pipeline._yaml import read_yaml
 from pipeline.errors import PipelineError
 
 TABLE_SUFFIXES = (".tsv", ".parquet", ".jsonl")
@@ -249,10 +250,10 @@ class Learn(Block):
     dim: Count = 1
     depth: Annotated[int, Field(ge=2)] = 20
     mixing: Literal["fixed", "trained"] = "fixed"
-    steps: Count = 2000
-    batch: Count = 256
-    rate: Positive | None = None
-    schedule: Literal["constant", "linear"] = "constant"
+    steps: Count = 4000
+    batch: Count = 64
+    rate: Positive | None = 2e-3
+    schedule: Literal["constant", "linear"] = "linear"
     seeds: Count = 4
     seed: Seed = 2026
     diverged_above: Positive = 10.0
@@ -368,7 +369,7 @@ def load_params(path: str | Path = "params.yaml", *, check_paths: bool = True) -
         If the file cannot be read or breaks a rule: one line a problem, with the key, the rule, what arrived
         and, for a key that is not known, the nearest one that is.
     """
-    raw = _read_yaml(Path(path))
+    raw = read_yaml(Path(path), blocks=Params.model_fields)
     missing = [name for name in Params.model_fields if name not in raw]
     problems = [f"{name}: this block is missing; copy it from the params.yaml of the project" for name in missing]
     params = None
@@ -386,23 +387,3 @@ def load_params(path: str | Path = "params.yaml", *, check_paths: bool = True) -
         message = "\n".join(f"{path}: {problem}" for problem in problems)
         raise PipelineError(message)
     return params
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    # DVC reads YAML 1.2 with this same library: `1e-3` is a number, `no` a word, a key given twice an error.
-    from ruamel.yaml import YAML, YAMLError
-
-    try:
-        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        message = f"{path}: no such parameter file; run in the project's folder, or copy one from params/"
-        raise PipelineError(message) from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}, line {mark.line + 1}" if mark else f"{path}"
-        message = f"{where}: not valid YAML in UTF-8: {getattr(error, 'problem', None) or error}"
-        raise PipelineError(message) from None
-    if not isinstance(raw, dict):
-        message = f"{path}: must hold the blocks {', '.join(Params.model_fields)}, but is {type(raw).__name__}"
-        raise PipelineError(message)
-    return raw

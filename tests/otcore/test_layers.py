@@ -140,6 +140,29 @@ def test_plans_of_a_batch_are_those_of_a_loop_and_a_converged_problem_rests():
     assert together.converged.all()
 
 
+def test_newton_step_is_that_of_the_dual_value_and_squares_the_error_near_the_optimum():
+    from otcore import Duals, dual_gradient, dual_value, entropic_plan, squared_cost
+    from otcore.dual import newton_step
+
+    cost, one = squared_cost(*clouds(5, 2, seed=4, batch=1)), torch.ones(1, 5, dtype=F64)
+    optimum = entropic_plan(cost, reg=0.1, threshold=1e-14).potentials
+    noise = 0.01 * torch.randn(2, 1, 5, generator=torch.Generator().manual_seed(1), dtype=F64)
+    near = Duals(optimum.src + noise[0], optimum.tgt + noise[1])
+    after = newton_step(cost, near, reg=0.1, src_mass=one, tgt_mass=one)
+
+    def value(flat):
+        return dual_value(cost, Duals(flat[None, :5], flat[None, 5:]), reg=0.1)[0]
+
+    flat = torch.cat([near.src[0], near.tgt[0]])
+    curvature = torch.autograd.functional.hessian(value, flat)
+    expected = -torch.linalg.pinv(curvature) @ torch.autograd.functional.jacobian(value, flat)
+    moved = torch.cat([after.src[0], after.tgt[0]]) - flat
+    constant = torch.cat([torch.ones(5), -torch.ones(5)]).double() / 10**0.5  # the direction that L does not see
+    torch.testing.assert_close(moved - constant * (constant @ moved), expected, atol=1e-8, rtol=1e-6)
+    errors = [max(g.abs().max().item() for g in dual_gradient(cost, d, reg=0.1)) for d in (near, after)]
+    assert errors[1] < 3 * errors[0] ** 2
+
+
 @pytest.mark.parametrize("solver", ["sweeps", "pot"])
 def test_a_point_without_mass_is_padding(solver):
     from otcore import entropic_plan, squared_cost
