@@ -249,7 +249,7 @@ class Learn(Block):
     n: Annotated[int, Field(ge=2)] = 7
     dim: Count = 1
     depth: Annotated[int, Field(ge=2)] = 20
-    mixing: Literal["fixed", "trained"] = "fixed"
+    mixing: Literal["fixed", "trained"] | None = None
     steps: Count = 4000
     batch: Count = 64
     rate: Positive | None = 2e-3

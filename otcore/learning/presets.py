@@ -22,6 +22,9 @@ from otcore.prompt import Marginals, columns, engineered_prompt, plain_prompt
 PresetName = Literal["paper", "notebook", "preprint"]
 PromptName = Literal["engineered", "plain"]
 PROMPTS: tuple[PromptName, ...] = ("engineered", "plain")
+Mixing = Literal["fixed", "trained"]
+MIXINGS: tuple[Mixing, ...] = ("fixed", "trained")
+FIXED: tuple[Mixing, Mixing] = ("fixed", "fixed")
 HEADS = 2
 GRID = 50
 """The notebook draws x from {0, 1, ..., 49} / 50."""
@@ -41,6 +44,9 @@ class Preset:
         Times that Adam applies a gradient, with the engineered and with the plain prompt. The notebook hands every
         parameter to its optimiser twice; the losses that it printed for the plain prompt are those of one time
         (docs/theory.md, section 6).
+    mixing : tuple of {"fixed", "trained"}
+        Whether B_j stays -step_size I or is trained from there, with either prompt; for the notebook inferred in
+        the same way.
     samples : int
         Training problems, all used in each step.
     redraw_every : int or None
@@ -63,6 +69,7 @@ class Preset:
     step_size: float
     rate: float
     updates_per_step: tuple[int, int]
+    mixing: tuple[Mixing, Mixing]
     samples: int
     redraw_every: int | None
     problems: Literal["permutation", "distinct"]
@@ -74,9 +81,15 @@ class Preset:
 
 
 PRESETS: dict[PresetName, Preset] = {
-    "paper": Preset(0.05, 1e-3, (1, 1), 1000, None, "permutation", "zeros", (1.0, 1.0), "trained", False, "unit"),
-    "notebook": Preset(0.1, 5e-4, (2, 1), 1000, 50, "distinct", "random", (0.5, 1.0), "copy", True, "unit"),
-    "preprint": Preset(0.05, 1e-3, (1, 1), 500, None, "permutation", "zeros", (1.0, 1.0), "column", False, "uniform"),
+    "paper": Preset(
+        0.05, 1e-3, (1, 1), FIXED, 1000, None, "permutation", "zeros", (1.0, 1.0), "trained", False, "unit"
+    ),
+    "notebook": Preset(
+        0.1, 5e-4, (2, 1), ("trained", "fixed"), 1000, 50, "distinct", "random", (0.5, 1.0), "copy", True, "unit"
+    ),
+    "preprint": Preset(
+        0.05, 1e-3, (1, 1), FIXED, 500, None, "permutation", "zeros", (1.0, 1.0), "column", False, "uniform"
+    ),
 }
 
 

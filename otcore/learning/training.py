@@ -17,8 +17,10 @@ from otcore.learning.engine import Batch, Engine, pack
 from otcore.learning.forward import TorchEngine
 from otcore.learning.presets import (
     HEADS,
+    MIXINGS,
     PRESETS,
     PROMPTS,
+    Mixing,
     PresetName,
     Problems,
     Shape,
@@ -33,7 +35,6 @@ from otcore.learning.presets import (
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
-MIXINGS = ("fixed", "trained")
 SCHEDULES = ("constant", "linear")
 # Streams of random numbers of one seed.
 WEIGHTS, PROBLEMS, FRESH = range(3)
@@ -59,8 +60,8 @@ class Settings:
         Adam's step size; by default the preset's.
     schedule : {"constant", "linear"}
         Whether the step size stays, as in all versions of the experiment, or falls to 0 at the last step.
-    mixing : {"fixed", "trained"}
-        B_j = -step_size I in every layer, or trained from there.
+    mixing : {"fixed", "trained"}, optional
+        B_j = -step_size I in every layer, or trained from there; by default the preset's.
     diverged_above : float
         A loss above this, or one that is no number, ends a seed's training.
     """
@@ -73,7 +74,7 @@ class Settings:
     seed: int = 2026
     rate: float | None = None
     schedule: str = "constant"
-    mixing: str = "fixed"
+    mixing: Mixing | None = None
     diverged_above: float = 10.0
 
     def __post_init__(self) -> None:
@@ -84,7 +85,7 @@ class Settings:
         check_positive("rate", self.adam_rate, remedy="The presets use 5e-4 and 1e-3.")
         check_positive("diverged_above", self.diverged_above, remedy="The loss starts between 0.1 and 5.")
         check_choice("schedule", self.schedule, SCHEDULES)
-        check_choice("mixing", self.mixing, MIXINGS)
+        check_choice("mixing", self.mixing or "fixed", MIXINGS)
 
     @property
     def samples(self) -> int:
@@ -100,6 +101,11 @@ class Settings:
     def updates(self) -> int:
         """Return how often Adam applies a gradient."""
         return PRESETS[self.preset].updates_per_step[PROMPTS.index(self.shape.prompt)]
+
+    @property
+    def trains_mixing(self) -> bool:
+        """Return whether B_j is trained."""
+        return (self.mixing or PRESETS[self.preset].mixing[PROMPTS.index(self.shape.prompt)]) == "trained"
 
     def rate_at(self, step: int) -> float:
         """Return the step size of Adam at a step, counted from 0.
@@ -273,7 +279,7 @@ def _update(settings: Settings, state: State, gradient: np.ndarray, mask: np.nda
     weights, mixing = state.weights[alive], state.mixing[alive]
     d_weights, d_mixing = _chain(gradient[alive], weights, mixing)
     slope = np.concatenate([(d_weights * mask).reshape(len(alive), -1), d_mixing.reshape(len(alive), -1)], axis=1)
-    if settings.mixing == "fixed":
+    if not settings.trains_mixing:
         slope[:, weights[0].size :] = 0.0
     change = np.zeros_like(slope)
     first, second = state.first[alive], state.second[alive]

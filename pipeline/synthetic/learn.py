@@ -28,6 +28,7 @@ from otcore.learning import (
     start,
     weight_cosines,
 )
+from otcore.learning.evaluation import check_sizes
 from pipeline._output import write_json
 from pipeline.errors import PipelineError
 from pipeline.params import Learn
@@ -53,7 +54,9 @@ def settings_of(params: Learn, prompt: str) -> Settings:
         include={"preset", "steps", "batch", "seeds", "seed", "rate", "schedule", "mixing", "diverged_above"}
     )
     try:
-        return Settings(shape=shape, **named)
+        settings = Settings(shape=shape, **named)
+        check_sizes(settings, params.test_sizes)
+        return settings
     except TransportError as error:
         message = f"learn: {error}"
         raise PipelineError(message) from None

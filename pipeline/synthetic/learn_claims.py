@@ -26,7 +26,7 @@ PUBLISHED_SETTINGS = {
     "n": 7,
     "dim": 1,
     "depth": 20,
-    "mixing": "fixed",
+    "mixing": None,
     "batch": 1000,
     "rate": None,
     "schedule": "constant",
