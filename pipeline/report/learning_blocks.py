@@ -14,7 +14,7 @@ from pipeline.report.tables import Table
 from pipeline.report.theory import Section, claims_table, settings_table
 from pipeline.report.wording import MINUS, count, listed, number
 
-NOTHING: dict[str, Any] = {"claims": [], "prompts": {}, "published_loss": {}}
+NOTHING: dict[str, Any] = {"claims": [], "prompts": {}, "published_loss": {}, "loss_around": {}}
 CONTROLS = {
     "chance": "guessing",
     "constructed": "constructed",
@@ -163,7 +163,7 @@ def _printed_table(learned: Mapping[str, Any]) -> Table | None:
         [row["prompt"], count(row["step"]), _digits(row["printed"]), f"{_digits(row['ours'])} [{_digits(row['low'])}, {_digits(row['high'])}]", f"{row['ratio']:.2f}"]
         for row in frame.to_dict("records")
     ]  # fmt: skip
-    caption = "Loss at the steps that the notebook printed: theirs (one seed, 1,000 problems a step), ours (median, smallest and largest seed), ours over theirs."
+    caption = "Loss at the steps that the notebook printed: theirs (one seed, 1,000 problems a step), ours (every seed’s median within 250 steps; median, smallest and largest of the seeds), ours over theirs."
     return Table(["prompt", "step", "printed", "ours", "ratio"], rows, n_labels=1, caption=caption)
 
 

@@ -305,11 +305,10 @@ def seed_table(learned: Learned) -> pd.DataFrame:
 
 
 def printed_table(learned: Learned) -> pd.DataFrame:
-    """Return our losses beside those that the notebook printed: median, smallest and largest of the living seeds."""
+    """Return our losses near the steps that the notebook printed, beside its own: median, smallest and largest seed."""
     rows = []
-    for prompt, metrics in sorted(learned["prompts"].items()):
-        for step, theirs in sorted(learned["published_loss"][prompt].items(), key=lambda entry: int(entry[0])):
-            ours = [seed["loss"][step] for seed in metrics["seeds"] if seed["loss"].get(step) is not None]
-            if ours:
+    for prompt, printed in sorted(learned["published_loss"].items()):
+        for step, theirs in sorted(printed.items(), key=lambda entry: int(entry[0])):
+            if ours := learned["loss_around"][prompt][step]:
                 rows.append((prompt, int(step), theirs, median(ours), min(ours), max(ours), median(ours) / theirs))
     return pd.DataFrame(rows, columns=["prompt", "step", "printed", "ours", "low", "high", "ratio"])

@@ -17,6 +17,8 @@ PUBLISHED = {
 """Mean squared errors that the AISTATS notebook printed, by prompt and step (n = 7, 1,000 problems, one seed)."""
 COMPARED = (1000, 2000, 5000)
 FACTOR = 2.0
+AROUND = 250
+"""Steps on either side over which a seed's loss is taken: five draws of problems, since it jumps from one to the next."""
 PROMPT_RATIO = 10.0
 UNSEEN = 9
 MARGIN = 0.25
@@ -47,8 +49,11 @@ def merge_learn(paths: Iterable[Path]) -> dict[str, Any]:
         prompt: {str(step): loss for step, loss in PUBLISHED[prompt].items()} if as_published(metrics) else {}
         for prompt, metrics in prompts.items()
     }
+    near = {
+        prompt: {step: around(prompts[prompt], int(step)) for step in losses} for prompt, losses in published.items()
+    }
     claims = [asdict(found) for found in learning_claims(prompts)]
-    return {"prompts": prompts, "published_loss": published, "claims": claims}
+    return {"prompts": prompts, "published_loss": published, "loss_around": near, "claims": claims}
 
 
 def learning_claims(prompts: Mapping[str, Mapping[str, Any]]) -> list[Claim]:
@@ -69,6 +74,23 @@ def learning_claims(prompts: Mapping[str, Mapping[str, Any]]) -> list[Claim]:
 def as_published(metrics: Mapping[str, Any]) -> bool:
     """Return whether a prompt was trained as the notebook trained that printed its losses."""
     return all(metrics["settings"][key] == value for key, value in PUBLISHED_SETTINGS.items())
+
+
+def around(metrics: Mapping[str, Any], step: int) -> list[float]:
+    """Return every living seed's median loss over the logged steps near one; step 0 is itself; none if not reached.
+
+    Examples
+    --------
+    >>> losses = {"950": 3.0, "1000": 9.0, "1050": 4.0, "2000": 1.0}
+    >>> around({"seeds": [{"trained": {}, "loss": losses}]}, 1000)
+    [4.0]
+    """
+    reach = min(AROUND, step)
+    return [
+        median(loss for at, loss in seed["loss"].items() if abs(int(at) - step) <= reach)
+        for seed in living(metrics)
+        if str(step) in seed["loss"]
+    ]
 
 
 def living(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -104,7 +126,7 @@ def _fresh_loss(metrics: Mapping[str, Any]) -> float:
 def _printed_losses(prompt: str, metrics: Mapping[str, Any]) -> list[Claim]:
     claims = []
     for step in COMPARED:
-        ours = [seed["loss"][str(step)] for seed in living(metrics) if str(step) in seed["loss"]]
+        ours = around(metrics, step)
         if not ours:
             continue
         ratio = median(ours) / PUBLISHED[prompt][step]
@@ -114,7 +136,11 @@ def _printed_losses(prompt: str, metrics: Mapping[str, Any]) -> list[Claim]:
                 f"After {step:,} steps on the {prompt} prompt the loss is within a factor {FACTOR:g} of what the notebook "
                 f"printed ({PUBLISHED[prompt][step]:.3g}); ours is {median(ours):.3g}.",
                 reference="AISTATS 2026, notebook of Figure 2",
-                setting=_setting(metrics, measured="larger of ours / printed and printed / ours"),
+                setting=_setting(
+                    metrics,
+                    statistic=f"median over seeds of the median within {AROUND} steps",
+                    measured="larger of ours / printed and printed / ours",
+                ),
                 value=max(ratio, 1.0 / ratio),
                 threshold=FACTOR,
                 seed=metrics["settings"]["seed"],
