@@ -18,6 +18,7 @@ setup: .venv/ready  ## make .venv with every package at its pinned version
 	touch .venv/ready
 
 report: setup  ## run what has changed (dvc repro) and print where the page is
+	$(BIN)/python -m pipeline validate
 	$(BIN)/dvc repro
 	@echo "Open $(CURDIR)/reports/index.html"
 

@@ -60,6 +60,15 @@ def _unique(name: str, values: tuple[str, ...]) -> None:
         _refuse(f"{name}: each value at most once, but {twice[0]!r} is there twice; remove one")
 
 
+def means_folder(model: str) -> bool:
+    """Return whether a model's name is a folder, there or mistyped, rather than `owner/name` on the hub."""
+    path = Path(model).expanduser()
+    in_folder = "/" in model and path.parent.is_dir()
+    return (
+        path.is_dir() or in_folder or model.startswith((".", "/", "~")) or model.endswith("/") or model.count("/") > 1
+    )
+
+
 class Block(BaseModel):
     """What all blocks share: frozen, no unknown keys, no silent conversion of types."""
 
@@ -180,8 +189,7 @@ class Translator(Block):
     @property
     def is_folder(self) -> bool:
         """Return whether the name is meant as a folder here, rather than as `owner/name` on the hub."""
-        name = self.model
-        return Path(name).is_dir() or name.startswith((".", "/", "~")) or name.endswith("/") or name.count("/") > 1
+        return means_folder(self.model)
 
     @model_validator(mode="after")
     def _agrees(self) -> "Translator":

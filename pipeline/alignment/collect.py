@@ -10,6 +10,7 @@ from rich.progress import track
 
 from pipeline.alignment.controls import control_block, mispaired_partners
 from pipeline.alignment.scores import (
+    MASSES,
     SCORES,
     Convention,
     SomeLinks,
@@ -115,6 +116,8 @@ class Collected:
         On the pair's own links, and on its partner's.
     special : float array, shape (pair, view, layer)
         Attention on special tokens, mean over the words that look.
+    reach : float array, shape (pair, view, layer)
+        Attention on the words of the other side, mean over the words that look.
     matches : float array, shape (pair, level)
         Share of linked words that transport matches; transported pairs only, as the two below.
     tied : bool array, shape (pair, level)
@@ -128,6 +131,7 @@ class Collected:
     scores: Float[np.ndarray, "pair view layer score"]
     mispaired: Float[np.ndarray, "pair view layer score"]
     special: Float[np.ndarray, "pair view layer"]
+    reach: Float[np.ndarray, "pair view layer"]
     matches: Float[np.ndarray, "pair level"]
     tied: Bool[np.ndarray, "pair level"]
     plan: Float[np.ndarray, "pair view layer sums"]
@@ -146,6 +150,7 @@ class Collected:
             scores=unknown(*grid, len(SCORES)),
             mispaired=unknown(*grid, len(SCORES)),
             special=unknown(*grid),
+            reach=unknown(*grid),
             matches=unknown(n_layers + 1),
             tied=np.zeros((n_pairs, n_layers + 1), dtype=bool),
             plan=unknown(*grid, N_SUMS),
@@ -229,6 +234,8 @@ class Pass:
         links, partner = sample.links[row], sample.partners[row]
         out.scores[row] = score_links(attention, links)
         out.special[row] = pair.special
+        n_looking = np.array([len(pair.src_pieces if view == "src_to_tgt" else pair.tgt_pieces) for view in self.views])
+        out.reach[row] = attention.sum((-1, -2), dtype=np.float64) / n_looking[:, None]
         if partner >= 0:
             out.mispaired[row] = score_links(attention, sample.links[partner])
         if not sample.transported[row]:
@@ -263,14 +270,23 @@ def attention_by_convention(
     return mean_over_tokens(pair.attention, views=views, src_pieces=pair.src_pieces, tgt_pieces=pair.tgt_pieces)
 
 
-def control_scores(control: str, sample: Sample, views: tuple[str, ...]) -> Float[np.ndarray, "pair view score"]:
-    """Return the scores of the `uniform` or `position` control on the links of every pair."""
-    return np.stack(
+def control_scores(
+    control: str, sample: Sample, views: tuple[str, ...], reach: Float[np.ndarray, "pair view layer"]
+) -> Float[np.ndarray, "pair view layer score"]:
+    """Return the scores of the `uniform` or `position` control on the links of every pair.
+
+    The control has as much mass on the other side as the attention that it stands beside (`reach`): a joint encoder
+    keeps most of its attention within a side, and a floor of mass 1 would not be comparable. The scores by cosine
+    do not change with mass.
+    """
+    blocks = np.stack(
         [
             score_links(control_block(control, int(n_src), int(n_tgt), views), links)
             for links, n_src, n_tgt in zip(sample.links, sample.n_src, sample.n_tgt, strict=True)
         ]
     )
+    of_mass = np.array([name in MASSES for name in SCORES])
+    return blocks[:, :, None] * np.where(of_mass, reach[..., None], 1.0)
 
 
 def _with_attention(pair: PairBlocks, attention: np.ndarray) -> PairBlocks:

@@ -15,7 +15,7 @@ from pipeline.alignment.controls import POSITION_SD
 from pipeline.alignment.curves import Scores, Sums, curves, match_values, matches, plan_correlation
 from pipeline.alignment.gold import GoldLinks
 from pipeline.alignment.matching import MatchSettings
-from pipeline.alignment.paired import best_layers, halves, paired_differences
+from pipeline.alignment.paired import best_layers, halves, paired_differences, second_halves
 from pipeline.alignment.results import Metrics, example_of, write_metrics
 from pipeline.alignment.scores import HEADLINE, SomeLinks
 from pipeline.attention.store import PairBlocks, read_blocks, read_manifest
@@ -182,8 +182,7 @@ def _all_scores(splits: Mapping[str, Collected], sample: Sample, views: tuple[st
     trained = splits["trained"]
     scores = {name: split.scores for name, split in splits.items()} | {"mispaired": trained.mispaired}
     for control in ("uniform", "position"):
-        flat = control_scores(control, sample, views)
-        scores[control] = np.broadcast_to(flat[:, :, None], trained.scores.shape)
+        scores[control] = control_scores(control, sample, views, trained.reach)
     return scores
 
 
@@ -207,18 +206,23 @@ def _tables(
         "curves": curves(scores, views, resampler, rule),
         "matches": matches(matched, splits, few, rule),
         "plan_correlation": plan_correlation(sums, views, few, rule),
-        "paired": paired_differences(scores, matched, sums, views, resampler, few, rule),
     }
-    best = best_layers(
-        trained.scores,
-        matched["trained"],
-        sums["trained"],
-        views,
-        rule=rule,
-        resamples=settings.resamples,
-        seed=settings.seed,
+    draws = {"resamples": settings.resamples, "seed": settings.seed}
+    second, few_second = second_halves(matched, seed=settings.seed, n_pairs=len(sample.ids))
+    on_second = (
+        {name: values[second] for name, values in scores.items()},
+        {name: values[few_second] for name, values in matched.items()},
+        {name: values[few_second] for name, values in sums.items()},
     )
-    return tables, best
+    again = Resampler(len(second), **draws), Resampler(len(few_second), **draws)
+    tables["paired"] = pd.concat(
+        [
+            paired_differences(scores, matched, sums, views, resampler, few, rule, half="all"),
+            paired_differences(*on_second, views, *again, rule, half="second"),
+        ],
+        ignore_index=True,
+    )
+    return tables, best_layers(scores, matched["trained"], sums["trained"], views, rule=rule, **draws)
 
 
 def _gold(inputs: Inputs, settings: Align, rule: IntervalRule) -> tuple[dict | None, pd.DataFrame]:
@@ -260,10 +264,16 @@ def _counts(splits: Mapping[str, Collected], sample: Sample, views: tuple[str, .
         "without_attention_on_links": {
             name: int((split.scores[..., 0] == 0).any((1, 2)).sum()) for name, split in splits.items()
         },
-        "special_mass": {
-            name: {view: np.nanmean(split.special[:, v], axis=0).tolist() for v, view in enumerate(views)}
-            for name, split in splits.items()
-        },
+        "special_mass": _by_layer({name: split.special for name, split in splits.items()}, views),
+        "other_side_mass": _by_layer({name: split.reach for name, split in splits.items()}, views),
+    }
+
+
+def _by_layer(masses: Mapping[str, np.ndarray], views: tuple[str, ...]) -> dict:
+    """Return the mean over pairs by split, view and layer."""
+    return {
+        name: {view: np.nanmean(mass[:, v], axis=0).tolist() for v, view in enumerate(views)}
+        for name, mass in masses.items()
     }
 
 
@@ -283,6 +293,7 @@ def signature(inputs: Inputs, settings: Align, level_rule: str, rule: IntervalRu
         "links": inputs.link_policy,
         "min_links": inputs.min_links,
         "plan": f"exact, uniform masses, looking words normalised to 1; level_rule {level_rule}",
+        "floors": "uniform and position have the mass that the trained attention has on the other side",
         "position_sd_words": POSITION_SD,
         "matching": dict(sorted(vars(MatchSettings()).items())),
         "versions": {name: version(name) for name in ("numpy", "pot", "scipy")},

@@ -11,7 +11,7 @@ from pipeline.alignment.curves import Matches, Scores, Sums, pooled_correlation,
 from pipeline.alignment.scores import SCORES
 from pipeline.alignment.transport import correlation
 
-COLUMNS = ["view", "layer", "score", "against", "difference", "low", "high", "n_pairs", "p_holm"]
+COLUMNS = ["half", "view", "layer", "score", "against", "difference", "low", "high", "n_pairs", "p_holm"]
 Halves = tuple[Int[np.ndarray, " first"], Int[np.ndarray, " second"]]
 
 
@@ -23,6 +23,8 @@ def paired_differences(
     resampler: Resampler,
     few: Resampler,
     rule: IntervalRule,
+    *,
+    half: str,
 ) -> pd.DataFrame:
     """Return trained minus control over the same sentences, as one table.
 
@@ -40,6 +42,8 @@ def paired_differences(
         Of all pairs, and of the transported ones.
     rule : IntervalRule
         Of the intervals.
+    half : {"all", "second"}
+        Which sentences these are, for the first column: the second half is the one on which no layer was chosen.
     """
     n_layers = scores["trained"].shape[2]
     rows = [
@@ -50,7 +54,7 @@ def paired_differences(
     frame = pd.concat(rows, ignore_index=True).rename(columns={"value": "difference"})
     families = frame.groupby(["view", "score"], sort=False)["p"]
     frame["p_holm"] = families.transform(lambda p: holm(p.to_numpy()))
-    return frame[COLUMNS]
+    return frame.assign(half=half)[COLUMNS]
 
 
 def _rows(estimate: Estimate, axes: Mapping[str, Sequence], **fixed: str) -> pd.DataFrame:
@@ -111,8 +115,16 @@ def halves(n_pairs: int, seed: int) -> Halves:
     return (first, second) if len(first) else (second, second)
 
 
+def second_halves(
+    matched: Matches, *, seed: int, n_pairs: int
+) -> tuple[Int[np.ndarray, " row"], Int[np.ndarray, " transported_row"]]:
+    """Return the rows on which `best_layers` reports: of all pairs, and of the transported ones that were matched."""
+    known = np.flatnonzero(~np.isnan(matched["trained"][:, 0]))
+    return halves(n_pairs, seed)[1], known[halves(len(known), seed)[1]]
+
+
 def best_layers(
-    trained: Float[np.ndarray, "pair view layer score"],
+    scores: Scores,
     matched: Float[np.ndarray, "transported level"],
     sums: Float[np.ndarray, "transported view layer sums"],
     views: Sequence[str],
@@ -125,8 +137,10 @@ def best_layers(
 
     Parameters
     ----------
-    trained, matched, sums : float arrays
-        Of the trained translator: all pairs; the transported ones; the transported ones.
+    scores : mapping of control to float array
+        All pairs; the controls are read on the same half, at the chosen layer.
+    matched, sums : float arrays
+        Of the trained translator: the transported pairs.
     views : sequence of str
         Names along the second axis.
     rule : IntervalRule
@@ -139,11 +153,22 @@ def best_layers(
         first, second = halves(len(rows), seed)
         return rows[first], rows[second], Resampler(len(second), resamples=resamples, seed=seed)
 
+    trained = scores["trained"]
     first, second, resampler = split(np.arange(len(trained)))
     estimate = resampler.estimate_mean(trained[second], rule)
     chosen = trained[first].mean(0).argmax(1).tolist()
     by_score = [
-        {"view": view, "score": score, "layer": chosen[v][s] + 1, **_at(estimate, (v, chosen[v][s], s))}
+        {
+            "view": view,
+            "score": score,
+            "layer": chosen[v][s] + 1,
+            **_at(estimate, (v, chosen[v][s], s)),
+            "controls": {
+                name: float(np.nanmean(values[second, v, chosen[v][s], s]))
+                for name, values in scores.items()
+                if name != "trained"
+            },
+        }
         for v, view in enumerate(views)
         for s, score in enumerate(SCORES)
     ]

@@ -13,6 +13,8 @@ SomeLinks = Int[np.ndarray, "_ 2"]
 Convention = Literal["corrected", "paper", "notebook"]
 
 SCORES = ("mass", "mean_mass", "cosine", "excess")
+MASSES = ("mass", "mean_mass")
+"""Those that are proportional to the mass of attention."""
 HEADLINE: dict[Convention, str] = {"corrected": "mean_mass", "paper": "mass", "notebook": "cosine"}
 """The score that a convention calls correspondence; every score is computed under each of them."""
 

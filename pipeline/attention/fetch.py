@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline._fetch import in_words
 from pipeline._hub import HubCommit, cached, fetch, open_commit
 from pipeline.errors import PipelineError
+from pipeline.params import means_folder
 
 KEY = "translators.model"
 WEIGHTS = "model.safetensors"
@@ -52,7 +53,7 @@ def model_folder(
         if weights:
             weight_files(name, [path.name for path in folder.iterdir()], lambda path: folder / path)
         return folder, None
-    if name.count("/") != 1 or name.startswith((".", "/", "~")) or name.endswith("/"):
+    if name.count("/") != 1 or means_folder(name):
         message = (
             f"{KEY}: must be a hub name or a folder with config.json, a tokeniser and {WEIGHTS}, "
             f"but there is no folder {name!r}; correct it"

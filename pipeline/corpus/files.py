@@ -198,4 +198,7 @@ def _as_text(path: str, column: list) -> list[str]:
         if not isinstance(value, str | None):
             message = f"corpus.file: both columns hold text, but row {number} of {path} holds {value!r}; correct it"
             raise PipelineError(message)
+        if value and any("\ud800" <= letter <= "\udfff" for letter in value):
+            message = f"corpus.file: both columns hold text, but row {number} of {path} has half a character (a lone surrogate); correct it"
+            raise PipelineError(message)
     return [value or "" for value in column]

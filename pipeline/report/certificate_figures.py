@@ -163,9 +163,9 @@ def rank(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
     panel.axhline(table["plan"].iloc[0], color=QUIET, linestyle=(0, (5, 2)))
     panel.set(xlabel="layer", xscale="log", ylim=(0.0, 16.0))
     panel.axhline(1.0, color=QUIET, linestyle=(0, (1, 1.5)))
-    _plain_decades(panel, table["layer"].max())
-    _name(panel, table["plan"].iloc[0], "plan P*", QUIET, layout, up=6)
-    _name(panel, table["median"].iloc[-1], "attention", TRAINED, layout, up=-6)
+    _plain_decades(panel, float(table["layer"].max()))
+    _name(panel, table["plan"].iloc[0], "plan P*", QUIET, layout, up=6.0)
+    _name(panel, table["median"].iloc[-1], "attention", TRAINED, layout, up=-6.0)
     _name(panel, 1.0, "rank one", QUIET, layout)
     return figure
 
@@ -188,7 +188,7 @@ def drift(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
     panel.set(xlabel="layer", xscale="log", yscale="log", ylim=(1e-18, 1.0))
     panel.set_yticks([1e-16, 1e-12, 1e-8, 1e-4, 1.0], ["1e-16", "1e-12", "1e-8", "1e-4", "1"])
     panel.yaxis.set_minor_locator(NullLocator())
-    _plain_decades(panel, table["layer"].max())
+    _plain_decades(panel, float(table["layer"].max()))
     return figure
 
 

@@ -9,6 +9,8 @@ from pipeline.report.metrics import TranslatorMetrics
 from pipeline.report.wording import CONTROLS, VIEWS, reason
 
 Verdict = Literal["supported", "not supported", "undecided"]
+FEWEST = 10
+"""Sentences below which nothing is decided: resampling a handful gives intervals that are too short."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +83,19 @@ class Line:
         return f"mixed: {n_supported} of {len(self.claims)} supported"
 
 
-def verdict_of(low: float, high: float, *, p_holm: float | None = None, level: float = 0.95) -> Verdict:
+def verdict_of(
+    low: float, high: float, *, p_holm: float | None = None, level: float = 0.95, n_pairs: int = FEWEST
+) -> Verdict:
     """Return what the interval of a difference says of the claim that it is above 0.
+
+    Of fewer than `FEWEST` sentences an interval says nothing, nor does one without width.
 
     Examples
     --------
     >>> verdict_of(0.1, 0.2), verdict_of(-0.2, -0.1), verdict_of(-0.1, 0.1), verdict_of(0.1, 0.2, p_holm=0.3)
     ('supported', 'not supported', 'undecided', 'undecided')
     """
-    if not (math.isfinite(low) and math.isfinite(high)) or low <= 0 <= high:
+    if n_pairs < FEWEST or not (math.isfinite(low) and math.isfinite(high)) or low <= 0 <= high or low == high:
         return "undecided"
     if p_holm is not None and p_holm > 1 - level:
         return "undecided"
@@ -152,13 +158,23 @@ def _worst_first(claims: Iterable[Claim]) -> list[Claim]:
 
 
 def _paired(
-    t: TranslatorMetrics, name: str, statement: str, *, view: str, layer: int, score: str, against: str, level: float
+    t: TranslatorMetrics,
+    name: str,
+    statement: str,
+    *,
+    view: str,
+    layer: int,
+    score: str,
+    against: str,
+    level: float,
+    half: str = "second",
 ) -> list[Claim]:
-    """Return the claim of one row of paired.csv; nothing where there is no such row."""
-    table = t.paired
-    rows = table[
-        (table["view"] == view) & (table["layer"] == layer) & (table["score"] == score) & (table["against"] == against)
-    ]
+    """Return the claim of one row of paired.csv; nothing where there is no such row.
+
+    A layer that was chosen on the first half of the sentences is judged on the second.
+    """
+    wanted = {"half": half, "view": view, "layer": layer, "score": score, "against": against}
+    rows = t.paired[(t.paired[list(wanted)] == list(wanted.values())).all(axis=1)]
     if rows.empty:
         return []
     row = rows.iloc[0]
@@ -169,7 +185,9 @@ def _paired(
         translator=t.name,
         view=view,
         where=f"layer {layer} over {'layer 1' if against == 'first_layer' else CONTROLS[against]}",
-        verdict=verdict_of(low, high, p_holm=p_holm if math.isfinite(p_holm) else None, level=level),
+        verdict=verdict_of(
+            low, high, p_holm=p_holm if math.isfinite(p_holm) else None, level=level, n_pairs=int(row["n_pairs"])
+        ),
         difference=float(row["difference"]),
         low=low,
         high=high,
@@ -181,20 +199,15 @@ def _paired(
 
 def _grows(t: TranslatorMetrics, view: str, level: float) -> list[Claim]:
     """Return the last layer against the first; beside it the best layer (chosen on one half) against the first."""
-    layers = {
-        "last_layer_above_first": ("The last layer has more attention on translations than the first.", t.n_layers),
-        "best_layer_above_first": (
-            "The best layer has more attention on translations than the first.",
-            t.best_layer(view)["layer"],
-        ),
-    }
+    layers = {"last": (t.n_layers, "all"), "best": (t.best_layer(view)["layer"], "second")}
     return [
         claim
-        for name, (statement, layer) in layers.items()
+        for name, (layer, half) in layers.items()
         for claim in _paired(
-            t, name, statement, view=view, layer=layer, score=t.score, against="first_layer", level=level
+            t, f"{name}_layer_above_first", f"The {name} layer has more attention on translations than the first.",
+            view=view, layer=layer, score=t.score, against="first_layer", level=level, half=half,
         )
-    ]
+    ]  # fmt: skip
 
 
 def _above_controls(t: TranslatorMetrics, view: str, level: float) -> list[Claim]:
@@ -250,7 +263,7 @@ def _gold(t: TranslatorMetrics) -> list[Claim]:
                 translator=t.name,
                 view=best["view"] or "",
                 where=f"{source}, layer {best['layer']}, {reason(best['method'])}",
-                verdict=verdict_of(low, high),
+                verdict=verdict_of(low, high, n_pairs=int(best["n_pairs"])),
                 difference=_number(gain["value"]),
                 low=low,
                 high=high,

@@ -14,12 +14,12 @@ COLUMNS = {
     "curves": ("control", "view", "layer", "score", "value", "low", "high", "n_pairs"),
     "matches": ("control", "layer", "value", "low", "high", "n_pairs", "n_tied"),
     "plan_correlation": ("control", "view", "layer", "value", "low", "high", "n_pairs"),
-    "paired": ("view", "layer", "score", "against", "difference", "low", "high", "n_pairs", "p_holm"),
+    "paired": ("half", "view", "layer", "score", "against", "difference", "low", "high", "n_pairs", "p_holm"),
     "aer": ("source", "view", "layer", "method", "aer", "precision", "recall", "f1", "n_pairs", "aer_low", "aer_high"),
 }
 _DTYPES: dict[str, Any] = {"layer": "Int64", "view": "str"}
 EXAMPLE_KEYS = ("attention", "cost_level", "links", "pair_id", "plan", "src_words", "tgt_words")
-SUMMARY_KEYS = ("best", "dropped", "n_pairs", "n_transport_pairs", "signature", "special_mass")
+SUMMARY_KEYS = ("best", "dropped", "n_pairs", "n_transport_pairs", "other_side_mass", "signature", "special_mass")
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from pipeline.report.tables import (
     Table,
     correspondence_table,
     curves_tables,
+    mass_tables,
     matches_table,
     plan_tables,
-    special_table,
 )
 from pipeline.report.wording import CONTROL_NOTES, CONTROLS, SCORES, VIEWS, count, listed, reason
 
@@ -71,7 +71,10 @@ def correspondence_block(t: TranslatorMetrics) -> Block:
     ]
     if figures.published_values(t, f"figure{number}"):
         caption.append(f"Open circles: {figures.PUBLISHED['source']}")
-    more = [("Every layer, view and score", curves_tables(t)), ("Attention on special tokens", [special_table(t)])]
+    more = [
+        ("Every layer, view and score", curves_tables(t)),
+        ("Attention on the other side, and on special tokens", mass_tables(t)),
+    ]
     files = f"reports/metrics/translators/{t.name}/curves.csv"
     return Block(f"Figure {number} · {t.name}", drawing, caption, csv(data), files, correspondence_table(t), more)
 

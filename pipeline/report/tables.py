@@ -82,18 +82,22 @@ def correspondence_table(t: TranslatorMetrics) -> Table:
         cells, best = cells_of(frame[frame["view"] == view]), t.best_layer(view)
         places = {name: _decimals(cells, name) for name in ("trained", *controls)}
         values = {
-            str(layer): (_cell(cells, layer, "trained", places["trained"]), _n(cells, layer))
+            str(layer): (
+                _cell(cells, layer, "trained", places["trained"]),
+                [_cell(cells, layer, name, places[name], brackets=False) for name in controls],
+                _n(cells, layer),
+            )
             for layer in sorted({1, t.n_layers})
         }
         at_best = with_interval(best["value"], best["low"], best["high"], decimals=places["trained"])
-        values[f"{best['layer']} (best*)"] = at_best, count(best["n_pairs"])
-        for layer, (value, n) in values.items():
-            floors = [_cell(cells, int(layer.split()[0]), name, places[name], brackets=False) for name in controls]
+        floors_at_best = [number(best["controls"][name], places[name]) for name in controls]
+        values[f"{best['layer']} (best*)"] = at_best, floors_at_best, count(best["n_pairs"])
+        for layer, (value, floors, n) in values.items():
             rows.append([VIEWS[view].name, layer, value, *floors, n, dropped])
     head = ["view", "layer", "trained", *(CONTROLS[name] for name in controls), "n", "dropped"]
     note = (
         f"{SCORES[t.score].name[:1].upper()}{SCORES[t.score].name[1:]}, with the interval over sentences (those of the controls: see every layer). "
-        "* The layer is chosen on one half of the sentences, and the trained value is that of the other half."
+        "* The layer is chosen on one half of the sentences; its row is that of the other half."
     )
     return Table(head, rows, n_labels=2, caption=note)
 
@@ -178,12 +182,19 @@ def error_table(t: TranslatorMetrics) -> Table:
     return Table(head, rows, n_labels=4, caption=f"{t.name}: every setting, on all hand-aligned sentences.")
 
 
-def special_table(t: TranslatorMetrics) -> Table:
-    """Return the attention on special tokens by layer, which no score counts."""
-    masses = t.summary["special_mass"]
-    head = ["layer"] + [f"{CONTROLS[name]}, {VIEWS[view].name}" for name in masses for view in t.views]
-    rows = [
-        [str(layer + 1)] + [number(masses[name][view][layer], 3) for name in masses for view in t.views]
-        for layer in range(t.n_layers)
-    ]
-    return Table(head, rows, caption="Share of attention on special tokens, mean over the words that look.")
+def mass_tables(t: TranslatorMetrics) -> list[Table]:
+    """Return the attention on the other side, which the scores share out, and on special tokens, by layer."""
+    captions = {
+        "other_side_mass": "Share of attention on the words of the other side, mean over the words that look; uniform and position have the trained one.",
+        "special_mass": "Share of attention on special tokens, mean over the words that look.",
+    }
+    tables = []
+    for key, caption in captions.items():
+        masses = t.summary[key]
+        head = ["layer"] + [f"{CONTROLS[name]}, {VIEWS[view].name}" for name in masses for view in t.views]
+        rows = [
+            [str(layer + 1)] + [number(masses[name][view][layer], 3) for name in masses for view in t.views]
+            for layer in range(t.n_layers)
+        ]
+        tables.append(Table(head, rows, caption=caption))
+    return tables

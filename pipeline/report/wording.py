@@ -60,8 +60,8 @@ CONTROLS = {
 }
 CONTROL_NOTES = {
     "random_init": "the same model with fresh weights",
-    "uniform": "attention spread evenly over the other side",
-    "position": "a Gaussian on the same relative position; knows only the order of words",
+    "uniform": "as much attention on the other side, spread evenly",
+    "position": "as much attention, as a Gaussian on the same relative position; knows only the order of words",
     "mispaired": "the trained attention, scored on the links of another sentence pair",
     "chance": "one over the number of linked words",
 }

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from pipeline.errors import PipelineError
+from pipeline.params import Params
 
 T = TypeVar("T")
 
@@ -17,6 +18,19 @@ def run_stage(main: Callable[[], object]) -> None:
         for line in str(error).splitlines():
             say(f"error: {line}")
         sys.exit(1)
+
+
+def check_translator(params: Params, name: str) -> None:
+    """Refuse a translator's name that the parameters do not know.
+
+    Raises
+    ------
+    PipelineError
+        Lists those that there are.
+    """
+    if name not in params.translators:
+        message = f"translators: one of {', '.join(params.translators)}, but {name!r} was asked for; correct the name"
+        raise PipelineError(message)
 
 
 def say(line: str) -> None:

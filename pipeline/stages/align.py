@@ -9,7 +9,7 @@ from pipeline.alignment.measure import Inputs, Split, measure, write_metrics
 from pipeline.corpus.pairs import read_pairs
 from pipeline.lexicon.links import read_links
 from pipeline.params import load_params
-from pipeline.stages import run_stage
+from pipeline.stages import check_translator, run_stage
 
 LINKS = Path("data/links/links.parquet")
 
@@ -17,6 +17,7 @@ LINKS = Path("data/links/links.parquet")
 def main(name: str) -> None:
     """Write the tables and summaries of `pipeline.alignment.results` to `reports/metrics/translators/NAME`."""
     params = load_params()
+    check_translator(params, name)
     blocks = Path("data/attention") / name
     controls = params.extract.controls
     inputs = Inputs(

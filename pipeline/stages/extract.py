@@ -10,7 +10,7 @@ from pipeline.attention.reader import Convention
 from pipeline.corpus.lemmas import model_text
 from pipeline.corpus.pairs import read_pairs
 from pipeline.params import load_params
-from pipeline.stages import run_stage, say
+from pipeline.stages import check_translator, run_stage, say
 
 WORK = Path("work")
 
@@ -18,6 +18,7 @@ WORK = Path("work")
 def main(name: str) -> None:
     """Write `data/attention/NAME/{trained,random_init,gold}`."""
     params = load_params()
+    check_translator(params, name)
     spec, settings, corpus = params.translators[name], params.extract, params.corpus
     convention: Convention = "notebook" if params.align.convention == "notebook" else "corrected"
     splits: list[tuple[str, Control, str]] = [(control, control, "pairs") for control in settings.controls]

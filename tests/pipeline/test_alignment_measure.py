@@ -90,16 +90,21 @@ def unaligned(inputs):
     return replace(inputs, gold=None, gold_blocks=None)
 
 
+def whole(metrics):
+    """Return the paired differences over all pairs."""
+    return metrics.tables["paired"].query("half == 'all'")
+
+
 def test_tables_hold_every_combination_once(metrics):
     assert tuple(metrics.tables) == TABLES
     keys = {
         "curves": ["control", "view", "layer", "score"], "matches": ["control", "layer"],
-        "plan_correlation": ["control", "view", "layer"], "paired": ["view", "layer", "score", "against"],
+        "plan_correlation": ["control", "view", "layer"], "paired": ["half", "view", "layer", "score", "against"],
         "aer": ["source", "view", "layer", "method"],
     }  # fmt: skip
     n_rows = {
         "curves": 5 * 2 * 3 * 4, "matches": 4 * 4, "plan_correlation": 3 * 2 * 3,
-        "paired": 4 * 2 * 3 * 4 + 2 * 2 * 4 + 3 * 4 + 2 * 2 * 3, "aer": 2 * 3 * 6 + 4 * 2 * 6 + 3,
+        "paired": 2 * (4 * 2 * 3 * 4 + 2 * 2 * 4 + 3 * 4 + 2 * 2 * 3), "aer": 2 * 3 * 6 + 4 * 2 * 6 + 3,
     }  # fmt: skip
     for name, table in metrics.tables.items():
         assert not table.duplicated(keys[name]).any(), name
@@ -125,8 +130,10 @@ def test_curves_are_means_over_the_blocks(inputs, metrics):
                 assert row["value"] == pytest.approx(scores[v, 1, s])
                 assert row["low"] <= row["value"] <= row["high"]
                 assert row["n_pairs"] == 40
+    # The floors have the mass that the trained attention has on the other side.
+    mass = {block.pair_id: block.attention[0, 0].sum(1).mean() for block in inputs.trained.blocks}
     uniform = table.loc[("uniform", "output_step", 1, "mean_mass"), "value"]
-    assert uniform == pytest.approx(np.mean([1 / len(pair.src_words) for pair in inputs.pairs]))
+    assert uniform == pytest.approx(np.mean([mass[p.pair_id] / len(p.src_words) for p in inputs.pairs]))
     assert table.loc[("uniform", "output_step", 1, "cosine"), "value"] == pytest.approx(0.5)
     position = [
         score_links(position_block(len(p.src_words), len(p.tgt_words), "output_step"), inputs.links[p.pair_id])[2]
@@ -136,12 +143,12 @@ def test_curves_are_means_over_the_blocks(inputs, metrics):
 
 
 def test_a_translator_that_aligns_beats_every_control_and_one_that_does_not_beats_none(unaligned):
-    paired = measure(unaligned, SETTINGS).tables["paired"].set_index(["score", "against", "view", "layer"])
+    paired = whole(measure(unaligned, SETTINGS)).set_index(["score", "against", "view", "layer"])
     best = paired.loc["mean_mass"].query("layer == 3")
     assert (best["low"] > 0).all()
     assert (best["p_holm"] < 1e-6).all()
     fresh = replace(unaligned, trained=unaligned.random_init, random_init=None)
-    paired = measure(fresh, SETTINGS).tables["paired"].set_index(["score", "against", "view", "layer"])
+    paired = whole(measure(fresh, SETTINGS)).set_index(["score", "against", "view", "layer"])
     better = paired.loc["mean_mass"].query("difference > 0 and against != 'position'")
     assert (better["p_holm"] > 0.01).all()
 
@@ -150,7 +157,7 @@ def test_paired_differences_are_those_of_the_curves(metrics):
     curves = metrics.tables["curves"].set_index(["control", "view", "layer", "score"])["value"]
     matched = metrics.tables["matches"].set_index(["control", "layer"])["value"]
     plans = metrics.tables["plan_correlation"].set_index(["control", "view", "layer"])["value"]
-    for row in metrics.tables["paired"].itertuples():
+    for row in whole(metrics).itertuples():
         if row.score == "match":
             expected = matched["trained", row.layer] - matched[row.against, row.layer]
         elif row.score == "plan_correlation":
@@ -163,6 +170,22 @@ def test_paired_differences_are_those_of_the_curves(metrics):
         if row.against != "mispaired":  # those without a partner are in one of the two only
             assert row.difference == pytest.approx(expected, abs=1e-12)
         assert row.low <= row.difference <= row.high
+
+
+def test_a_chosen_layer_is_judged_on_pairs_that_did_not_choose_it(inputs, metrics):
+    ids = [pair.pair_id for pair in inputs.pairs]
+    second = {ids[row] for row in halves(len(ids), SETTINGS.seed)[1]}
+    scores = [
+        score_links(block.attention, inputs.links[block.pair_id])[0, :, 1]
+        for block in inputs.trained.blocks
+        if block.pair_id in second
+    ]
+    expected = np.mean(scores, axis=0)
+    rows = metrics.tables["paired"].query(
+        "half == 'second' and against == 'first_layer' and view == 'output_step' and score == 'mean_mass'"
+    )
+    assert set(rows["n_pairs"]) == {len(second)} == {20}
+    np.testing.assert_allclose(rows["difference"], expected[1:] - expected[0], atol=1e-9)
 
 
 def test_transport_is_computed_for_as_many_pairs_as_asked_and_no_more(metrics):

@@ -129,6 +129,7 @@ def test_unequal_line_counts_are_both_named(tmp_path: Path) -> None:
         ),
         ("a.jsonl", b'{"src": "a"}\n', r"must have columns .*line 1 of .*a\.jsonl has src; rename"),
         ("a.jsonl", b"3\n", r"line 1 of .*a\.jsonl has none"),
+        ("a.jsonl", b'{"src": "a", "tgt": "\\ud800"}\n', r"row 0 of .*a\.jsonl has half a character"),
         ("a.jsonl", b'{"src": "a", "tgt": 3}\n', r"both columns hold text, but row 0 of .*a\.jsonl holds 3"),
         ("a.parquet", b"no", r"must be a Parquet file, but .*a\.parquet is none"),
     ],

@@ -237,18 +237,20 @@ def test_a_table_of_another_version_is_refused(measured, tmp_path):
     _copy(measured.project.metrics, tmp_path / "metrics")
     (tmp_path / "metrics" / "translators" / "mini-mbert" / "paired.csv").write_text("view,layer\n", encoding="utf-8")
     with pytest.raises(
-        PipelineError, match=r"paired\.csv must hold .*difference.*but score is missing.*--force align@mini-mbert"
+        PipelineError, match=r"paired\.csv must hold .*difference.*but half is missing.*--force align@mini-mbert"
     ):
         build(measured.project.params, tmp_path / "metrics", measured.project.data, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_certificate_is_shown_and_one_of_another_version_refused(measured, undrawn, tmp_path):
+def test_a_certificate_is_shown_and_one_of_another_version_refused(measured, undrawn, project, tmp_path):
     _copy(measured.project.metrics, tmp_path / "metrics")
     claim = {
         "id": "theorem_x", "statement": "Attention <converges>.", "reference": "Theorem 3.2", "seed": 0, "verdict": "vacuous",
         "setting": {"n": [2, 4], "rule": "value >= threshold", "deep": {"a": 0.25}}, "value": 1.5e-13, "threshold": 0.99,
     }  # fmt: skip
+    for table in (project / "reports" / "metrics").glob("certificate_*.csv"):
+        (tmp_path / "metrics" / table.name).write_bytes(table.read_bytes())
     path = tmp_path / "metrics" / "certificate.json"
     path.write_text(json.dumps([claim]), encoding="utf-8")
     build(measured.project.params, tmp_path / "metrics", measured.project.data, tmp_path / "out")

@@ -1,0 +1,288 @@
+"""Training transformers to transport: the compiled gradient, Adam, divergence, going on from a saved state, refusals."""
+
+import inspect
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.otcore.learning_factory import settings
+
+PRESETS = ("paper", "notebook", "preprint")
+PROMPTS = ("engineered", "plain")
+
+
+def packed(run, dtype):
+    """Return initial weights and problems of a run as the engines take them."""
+    from otcore.learning.engine import pack
+    from otcore.learning.training import PROBLEMS, draw_batch, effective_weights, generator, start
+
+    rngs = [generator(run.seed + index, PROBLEMS) for index in range(run.seeds)]
+    drawn = [draw_batch(rng, run.preset, run.shape, run.samples) for rng in rngs]
+    state = start(run)
+    weights = effective_weights(state.weights, state.mixing).astype(dtype)
+    return weights, pack([prompt for prompt, _ in drawn], [found.target for _, found in drawn], dtype=dtype)
+
+
+def kernel(run, dtype):
+    from otcore.learning.training import engine_of
+
+    return engine_of(run, threads=1).evaluate(*packed(run, dtype))
+
+
+def autograd(run):
+    from otcore.learning import PRESETS
+    from otcore.learning.forward import TorchEngine
+    from otcore.learning.presets import reading_column
+
+    reads = PRESETS[run.preset].reading != "column"
+    return TorchEngine(reads=reads, first_column=reading_column(run.preset, run.shape)).evaluate(
+        *packed(run, np.float64)
+    )
+
+
+def check_close(found, wanted, tolerance):
+    """Compare loss and gradient of every seed, relative to the loss and to the largest entry."""
+    np.testing.assert_allclose(found.loss, wanted.loss, rtol=tolerance)
+    largest = np.abs(wanted.gradient).max((1, 2, 3))
+    assert (np.abs(found.gradient - wanted.gradient).max((1, 2, 3)) < tolerance * largest).all()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_kernel_is_autograd_in_float64_with_lanes_left_empty(prompt, preset):
+    run = settings(preset, prompt)
+    check_close(kernel(run, np.float64), autograd(run), 1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prompt", PROMPTS)
+@pytest.mark.parametrize(
+    ("preset", "n", "dim"), [*((name, 7, 1) for name in PRESETS), ("paper", 3, 2), ("notebook", 3, 2)]
+)
+def test_kernel_is_autograd_over_sizes(preset, prompt, n, dim):
+    run = settings(preset, prompt, n=n, dim=dim, seeds=3, batch=70)
+    check_close(kernel(run, np.float64), autograd(run), 1e-12)
+    check_close(kernel(run, np.float32), autograd(run), 2e-6)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_kernel_in_float32_is_within_2e_6_of_float64(preset):
+    run = settings(preset)
+    check_close(kernel(run, np.float32), autograd(run), 2e-6)
+
+
+def test_gradient_is_the_slope_of_the_loss(rng):
+    from otcore.learning.training import engine_of
+
+    run = settings("paper", depth=4)
+    (weights, batch), engine, step = packed(run, np.float64), engine_of(run, threads=1), 1e-6
+    direction = rng.standard_normal(weights.shape) * (np.abs(weights) > 0)
+    up, down = (engine.evaluate(weights + sign * step * direction, batch).loss for sign in (1, -1))
+    slope = (engine.evaluate(weights, batch).gradient * direction).sum((1, 2, 3))
+    np.testing.assert_allclose((up - down) / (2 * step), slope, rtol=1e-6)
+
+
+def last(run, *args, **kwargs):
+    from otcore.learning import train
+
+    *_, state = train(run, *args, **kwargs)
+    return state
+
+
+def bytes_of(state, seeds=slice(None)):
+    """Return the bytes of every array, of some seeds."""
+    return {name: array[seeds].tobytes() for name, array in state.arrays().items() if name != "step"}
+
+
+def test_seeds_side_by_side_are_seeds_alone():
+    run = settings("notebook", seeds=3, steps=4)
+    together = last(run)
+    for index in range(3):
+        alone = last(replace(run, seeds=1, seed=run.seed + index))
+        assert bytes_of(together, slice(index, index + 1)) == bytes_of(alone)
+
+
+def test_threads_do_not_change_a_byte():
+    run = settings("notebook", steps=4, batch=100)
+    assert bytes_of(last(run, threads=1)) == bytes_of(last(run, threads=2))
+
+
+@pytest.mark.parametrize("factor", [30.0, math.nan])
+def test_a_diverged_seed_is_frozen_and_the_others_never_notice(factor):
+    from otcore.learning import start
+
+    run = settings(seeds=3, steps=5)
+    spoilt = start(run)
+    spoilt.weights[1] *= factor
+    before = spoilt.weights[1].tobytes()
+    found = last(run, spoilt)
+    assert found.diverged_at.tolist() == [-1, 0, -1] and found.alive.tolist() == [True, False, True]
+    assert found.weights[1].tobytes() == before and not found.first[1].any()
+    assert not found.loss[1] <= run.diverged_above
+    assert bytes_of(found, [0, 2]) == bytes_of(last(run), [0, 2])
+
+
+def test_training_ends_when_every_seed_has_diverged():
+    from otcore.learning import train
+
+    states = list(train(settings(diverged_above=1e-3)))
+    assert len(states) == 1 and states[0].diverged_at.tolist() == [0, 0]
+
+
+def torch_run(run, steps):
+    """Return weights, mixings and last losses of torch's Adam on the mean squared error, in float64."""
+    from otcore.learning import PRESETS
+    from otcore.learning.forward import answer, states
+    from otcore.learning.presets import reading_column, trainable
+    from otcore.learning.training import PROBLEMS, draw_batch, generator, start
+
+    reads, width = PRESETS[run.preset].reading != "column", run.shape.width
+    begin = start(run)
+    w, b = (torch.from_numpy(part).double().requires_grad_() for part in (begin.weights, begin.mixing))
+    adam = torch.optim.Adam([w, b] if run.trains_mixing else [w], lr=run.adam_rate)
+    falls = torch.optim.lr_scheduler.LinearLR(adam, 1.0, 1.0 if run.schedule == "constant" else 0.0, run.steps)
+    rngs = [generator(run.seed + index, PROBLEMS) for index in range(run.seeds)]
+    drawn = [draw_batch(rng, run.preset, run.shape, run.samples) for rng in rngs]
+    prompt = torch.stack([prompt for prompt, _ in drawn])
+    target = torch.from_numpy(np.stack([found.target for _, found in drawn]))
+    for _ in range(steps):
+        p1, v1, p2, v2 = w[:, : b.shape[1]].split(width, -1)
+        merged = torch.cat([torch.cat([p1, v1 @ b[:, :, 0], p2, v2 @ b[:, :, 1]], -1), w[:, b.shape[1] :]], 1)
+        *_, end = states(prompt, merged, reads=reads)
+        column = reading_column(run.preset, run.shape)
+        estimate = answer(end, merged, reads=reads, n=run.shape.n, dim=run.shape.dim, first_column=column)
+        loss = (estimate - target).square().mean((1, 2, 3))
+        adam.zero_grad()
+        loss.sum().backward()
+        w.grad *= torch.from_numpy(trainable(run.preset, run.shape))
+        for _ in range(run.updates):
+            adam.step()
+        falls.step()
+    return w.detach().numpy(), b.detach().numpy(), loss.detach().numpy()
+
+
+@pytest.mark.parametrize(
+    ("preset", "more"),
+    [
+        ("paper", {}),
+        ("paper", {"mixing": "trained"}),
+        ("paper", {"schedule": "linear"}),
+        ("notebook", {"mixing": "fixed"}),  # applies each gradient twice
+        ("notebook", {}),
+        ("preprint", {}),
+    ],
+)
+def test_training_is_adam(preset, more):
+    run = settings(preset, steps=5, **more)
+    found, (weights, mixing, loss) = last(run), torch_run(run, 5)
+    np.testing.assert_allclose(found.loss, loss, rtol=1e-5)
+    for mine, wanted in ((found.weights, weights), (found.mixing, mixing)):
+        assert np.abs(mine - wanted).max() < 5e-3 * run.adam_rate
+
+
+def test_the_notebook_alone_applies_a_gradient_twice_and_trains_the_mixing_with_the_engineered_prompt():
+    runs = {(preset, prompt): settings(preset, prompt) for preset in PRESETS for prompt in PROMPTS}
+    assert {name: run.updates for name, run in runs.items() if run.updates != 1} == {("notebook", "engineered"): 2}
+    assert [name for name, run in runs.items() if run.trains_mixing] == [("notebook", "engineered")]
+
+
+def test_what_is_fixed_is_not_trained():
+    from otcore.learning import start
+
+    run = settings("notebook", mixing="fixed")
+    before, after, width = start(run), last(run), run.shape.width
+    assert np.array_equal(after.weights[:, -1, :, width:], before.weights[:, -1, :, width:])
+    assert np.array_equal(after.mixing, before.mixing)
+    assert (after.weights[:, :-1] != before.weights[:, :-1]).mean() > 0.9
+
+
+@pytest.mark.parametrize("stop", [7, 50, 52])  # the notebook draws new problems at step 50
+def test_a_saved_state_goes_on_as_if_it_had_never_stopped(stop):
+    from otcore.learning import State, train
+
+    run = settings("notebook", steps=54)
+    halfway = next(state for state in train(run) if state.step == stop)
+    saved = {name: array.copy() for name, array in halfway.arrays().items()}
+    end = last(run, State.from_arrays(saved))
+    assert end.step == 54 and bytes_of(end) == bytes_of(last(run))
+
+
+@pytest.mark.parametrize(("preset", "redrawn"), [("paper", False), ("notebook", True), ("preprint", False)])
+def test_problems_are_drawn_anew_after_50_steps_by_the_notebook_only(preset, redrawn):
+    from otcore.learning.training import draw_training_batch
+
+    first, before, after = (draw_training_batch(settings(preset), step).prompt for step in (0, 49, 50))
+    assert np.array_equal(first, before)
+    assert np.array_equal(first, after) is not redrawn
+
+
+def _checked(preset="paper", **sizes):
+    """Call the check itself: in tests a wrong name is stopped before by its type."""
+    from otcore.learning.presets import check_settings
+
+    inspect.unwrap(check_settings)(
+        preset, SimpleNamespace(**({"n": 4, "dim": 1, "depth": 3, "prompt": "plain"} | sizes))
+    )
+
+
+def _mixing():
+    run = settings()
+    object.__setattr__(run, "mixing", "free")
+    run.__post_init__()
+
+
+def _engine(run, weights_of=None, dtype=np.float32):
+    from otcore.learning.training import draw_training_batch, engine_of, start
+
+    weights = start(weights_of or run).weights.astype(dtype)
+    return engine_of(run, threads=1).evaluate(weights, draw_training_batch(run, 0))
+
+
+def _learning(name, run, *args):
+    import otcore.learning
+    from otcore.learning import evaluation
+
+    found = getattr(otcore.learning, name, None) or getattr(evaluation, name)
+    return found(run, *(args or (otcore.learning.start(run),)))
+
+
+REFUSALS = [
+    (lambda: _checked("thesis"), r"preset: must be one of 'paper', 'notebook', 'preprint'; got 'thesis'. Choose"),
+    (lambda: _checked(prompt="prose"), r"prompt: must be one of 'engineered', 'plain'; got 'prose'. Choose"),
+    (lambda: settings(n=1), r"n: must be a whole number of at least 2; got 1"),
+    (lambda: settings(dim=0), r"dim: must be a whole number of at least 1; got 0"),
+    (lambda: settings(depth=1), r"depth: must be a whole number of at least 2; got 1"),
+    (lambda: settings("notebook", n=51), r"n: must be at most 50, the distinct numbers .*; got 51. Use preset paper"),
+    (lambda: settings("preprint", dim=2), r"dim: must be 1 under preset preprint.*; got 2. Use preset paper"),
+    (lambda: settings(steps=0), r"steps: must be a whole number of at least 1; got 0"),
+    (lambda: settings(seeds=0), r"seeds: must be a whole number of at least 1; got 0"),
+    (lambda: settings(batch=0), r"batch: must be a whole number of at least 1; got 0"),
+    (lambda: settings(rate=-1e-3), r"rate: must be a finite number greater than 0; got -0.001. The presets use 5e-4"),
+    (lambda: settings(diverged_above=math.nan), r"diverged_above: must be .*greater than 0; got nan. The loss starts"),
+    (lambda: settings(schedule="cosine"), r"schedule: must be one of 'constant', 'linear'; got 'cosine'"),
+    (_mixing, r"mixing: must be one of 'fixed', 'trained'; got 'free'"),
+    (
+        lambda: _engine(settings(), settings(prompt="plain")),
+        r"weights and batch: must be of width 11, 44 parts and 5 tokens; got weights \(2, 4, 3, 12\).* for one Shape",
+    ),
+    (
+        lambda: _engine(settings(), dtype=np.float64),
+        r"of one dtype, for as many models; got float64 for 2 and float32 for 2. Pack the batch with the dtype",
+    ),
+    (lambda: _engine(settings(), settings(seeds=3)), r"as many models; got float32 for 3 and float32 for 2. Pack"),
+    (lambda: _learning("descent", settings(prompt="plain")), r"prompt: must be engineered; got plain. Without memory"),
+    (lambda: _learning("weight_cosines", settings(prompt="plain")), r"must be engineered; got plain. There is no cons"),
+    (lambda: _learning("check_sizes", settings("notebook"), (7, 60)), r"n: must be at most 50.*; got 60"),
+]
+
+
+@pytest.mark.parametrize(("call", "text"), REFUSALS)
+def test_message(call, text):
+    from otcore import TransportError
+
+    with pytest.raises(TransportError, match=text):
+        call()

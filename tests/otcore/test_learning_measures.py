@@ -1,0 +1,265 @@
+"""Problems of the presets, measures of what a model can do, and whether its layers are gradient descent."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.otcore.learning_factory import constructed, settings
+
+F64 = torch.float64
+PRESETS = ("paper", "notebook", "preprint")
+
+
+class TestPresets:
+    TABLE = (  # theory, section 7: gamma, Adam's step, problems, layers on the residual stream, reading layers
+        ("paper", 0.05, 1e-3, 1000, 20, 1),
+        ("notebook", 0.1, 5e-4, 1000, 19, 1),
+        ("preprint", 0.05, 1e-3, 500, 20, 0),
+    )
+
+    @pytest.mark.parametrize(("preset", "gamma", "rate", "samples", "residual", "reading"), TABLE)
+    def test_a_preset_is_its_column_of_the_table(self, preset, gamma, rate, samples, residual, reading):
+        from otcore.learning import Settings, start
+
+        run = Settings(preset=preset, seeds=1)
+        state = start(run)
+        assert (run.adam_rate, run.samples) == (rate, samples)
+        assert state.mixing.shape == (1, residual, 2, 11, 11) and state.weights.shape[1] == residual + reading
+        np.testing.assert_allclose(state.mixing, np.broadcast_to(-gamma * np.eye(11), state.mixing.shape), rtol=1e-6)
+
+    @pytest.mark.parametrize(("preset", "first"), [("paper", 1.0), ("notebook", 0.5), ("preprint", 1.0)])
+    def test_weights_start_with_the_printed_spread(self, preset, first):
+        from otcore.learning import Settings, start
+
+        weights = start(Settings(preset=preset)).weights[:, :19].reshape(-1, 11, 4, 11)
+        spread = weights.std((0, 1, 3)) * math.sqrt(11)
+        np.testing.assert_allclose(spread, [first, first, 1.0, 1.0], rtol=0.03)
+
+    def test_the_notebook_reads_by_copying_x(self):
+        from otcore.learning import Settings, start
+        from otcore.learning.presets import reading_column
+
+        weights = start(Settings(preset="notebook")).weights[:, -1]
+        assert np.array_equal(weights[0, :, 11:22], np.eye(11)) and not weights[:, :, 22:].any()
+        columns = [reading_column(preset, Settings().shape) for preset in PRESETS]
+        assert columns == [10, 0, 10]
+
+    @pytest.mark.parametrize("preset", ["paper", "preprint"])
+    def test_x_is_a_permutation_of_y(self, rng, preset):
+        from otcore.learning import draw_problems
+
+        found = draw_problems(rng, preset, batch=200, n=7)
+        grid = np.tile(np.arange(1, 8) / 7, (200, 1))
+        assert np.array_equal(np.sort(found.x[..., 0]), grid) and np.array_equal(found.y[..., 0], grid)
+        assert len(np.unique(found.x[..., 0], axis=0)) > 150
+
+    def test_the_notebook_draws_distinct_numbers_of_a_grid(self, rng):
+        from otcore.learning import draw_problems
+
+        found = draw_problems(rng, "notebook", batch=500, n=7)
+        numbers = np.rint(found.x[..., 0] * 50).astype(int)
+        assert np.array_equal(numbers / 50, found.x[..., 0]) and set(numbers.flat) == set(range(50))
+        assert all(len(set(row)) == 7 for row in numbers)
+        assert np.array_equal(found.y[..., 0], np.tile(np.arange(7) / 7, (500, 1)))
+
+    @given(seed=st.integers(0, 99), n=st.integers(2, 12), preset=st.sampled_from(PRESETS))
+    def test_target_is_sorted_x(self, seed, n, preset):
+        from otcore.learning import draw_problems
+
+        found = draw_problems(np.random.default_rng(seed), preset, batch=3, n=n)
+        assert np.array_equal(found.target, np.sort(found.x, axis=1))
+
+    def test_match_in_the_plane_is_the_cheapest_permutation(self, rng):
+        from otcore.learning import draw_problems
+
+        found = draw_problems(rng, "paper", batch=20, n=4, dim=2)
+        orders = list(itertools.permutations(range(4)))
+        for x, y, match in zip(found.x, found.y, found.match, strict=True):
+            prices = [((x[list(order)] - y) ** 2).sum() for order in orders]
+            assert tuple(match) == orders[int(np.argmin(prices))]
+
+    def test_start_of_the_memory_columns(self, rng):
+        from otcore.learning.presets import draw_problems, draw_prompt
+
+        memory = {}
+        for preset in PRESETS:
+            prompt = draw_prompt(rng, preset, "engineered", draw_problems(rng, preset, batch=2000, n=7))
+            memory[preset] = prompt[:, :7, 8:10]
+            assert prompt[0, 7, 7].item() == pytest.approx(-1 / 7 if preset == "preprint" else -1.0)
+        assert not memory["paper"].any() and not memory["preprint"].any()
+        u, v = memory["notebook"].unbind(-1)
+        assert (u.mean().item(), u.std().item()) == pytest.approx((0.0, 1.0), abs=0.03)
+        assert (v.mean().item(), v.std().item()) == pytest.approx((0.5, 12**-0.5), abs=0.01)
+        assert v.min() >= 0.0 and v.max() <= 1.0
+
+
+class TestMeasures:
+    def solved(self, rng, preset="notebook"):
+        """Return problems and P* as attention, rows y."""
+        from otcore.learning import draw_problems
+
+        found = draw_problems(rng, preset, batch=6, n=4)
+        return found, torch.nn.functional.one_hot(torch.from_numpy(found.match), 4).double()
+
+    def test_perfect_attention_scores_one(self, rng):
+        from otcore.learning.evaluation import Score, score
+
+        found, plan = self.solved(rng)
+        assert score(torch.from_numpy(found.target), plan, found) == Score(0.0, 1.0, 1.0, 1.0, 1.0, 0.0)
+
+    def test_two_points_exchanged_cost_the_problem_and_half_the_points(self, rng):
+        from otcore.learning.evaluation import score
+
+        found, plan = self.solved(rng)
+        wrong = plan[:, [1, 0, 2, 3]]
+        got = score(wrong @ torch.from_numpy(found.x), wrong, found)
+        assert (got.exact, got.points, got.exact_attention, got.points_attention) == (0.0, 0.5, 0.0, 0.5)
+        assert got.loss == pytest.approx(2 * np.square(found.target[:, 0] - found.target[:, 1]).mean() / 4)
+
+    def test_equal_shares_score_the_cross_entropy_of_guessing(self, rng):
+        from otcore.learning import chance
+        from otcore.learning.evaluation import score
+
+        found, plan = self.solved(rng)
+        uniform = torch.full_like(plan, 0.25)
+        got = score(uniform @ torch.from_numpy(found.x), uniform, found).cross_entropy
+        assert chance(4) == {"exact": 1 / 24, "points": 0.25, "cross_entropy": pytest.approx(got)}
+        assert got == pytest.approx(math.log(4))
+
+    def test_an_answer_that_is_no_number_is_wrong(self, rng):
+        from otcore.learning.evaluation import score
+
+        found, _ = self.solved(rng)
+        got = score(torch.full((6, 4, 1), math.nan, dtype=F64), None, found)
+        assert (got.exact, got.points, got.cross_entropy) == (0.0, 0.0, None) and math.isnan(got.loss)
+
+    def test_distance_is_0_at_the_plan_and_1_less_1_over_n_for_equal_shares(self, rng):
+        from otcore import entropic_plan, squared_cost
+        from otcore.learning import distances
+
+        found, plan = self.solved(rng)
+        entropic = entropic_plan(squared_cost(*map(torch.from_numpy, (found.y, found.x))), reg=0.1).plan
+        maps = torch.stack([plan, torch.full_like(plan, 0.25), entropic])[None]
+        got = distances(maps, found, reg=0.1)
+        torch.testing.assert_close(got["exact"][0, :2], torch.tensor([0.0, 0.75], dtype=F64))
+        assert got["entropic"][0, 2].item() == 0.0
+        assert got["entropic"][0, 0].item() == pytest.approx(got["exact"][0, 2].item(), abs=1e-6)
+
+    def test_last_map_is_what_the_answer_is_read_with_and_the_dead_are_left_out(self):
+        from otcore.learning import evaluate, layer_maps, start
+
+        run = settings("notebook", seeds=3)
+        state = start(run)
+        state.diverged_at[1] = 5
+        maps, found = layer_maps(run, state, 5, batch=8)
+        torch.testing.assert_close(maps.sum(-1), torch.ones(2, 3, 8, 5, dtype=F64))
+        right = maps[:, -1].gather(-1, torch.from_numpy(found.match)[None, ..., None].expand(2, 8, 5, 1))
+        scores = evaluate(run, state, 5, batch=8)
+        assert [one is None for one in scores] == [False, True, False]
+        living = [one.cross_entropy for one in scores if one is not None]
+        assert living == pytest.approx((-right.log()).mean((1, 2, 3)).tolist())
+
+    def test_without_a_reading_layer_the_head_nearer_to_the_plan_is_shown(self):
+        from otcore.learning import distances, evaluate, layer_maps
+
+        run = settings("preprint")
+        drawn = [layer_maps(run, constructed(run, reg=0.02, swap=swap), 4) for swap in (False, True)]
+        (maps, found), (crossed, _) = drawn
+        torch.testing.assert_close(maps, crossed)
+        assert distances(maps, found, reg=0.1)["exact"].max() < 0.1, "the other head has the plan's transpose"
+        assert evaluate(run, constructed(run), 4)[0].cross_entropy is None
+
+    def test_the_constructed_model_is_gradient_descent_of_its_depth(self, rng):
+        from otcore import gradient_descent, log_mass, squared_cost
+        from otcore.learning.evaluation import solver_plans
+
+        found, _ = self.solved(rng)
+        cost = squared_cost(torch.from_numpy(found.x), torch.from_numpy(found.y))
+        *_, duals = gradient_descent(cost, reg=0.1, step_size=0.2, depth=3)
+        expected = torch.softmax(log_mass(cost, duals, reg=0.1).mT, dim=2)
+        torch.testing.assert_close(solver_plans(found, reg=0.1, depth=3)["constructed"], expected)
+
+    def test_many_sweeps_of_sinkhorn_are_the_entropic_plan(self, rng):
+        from otcore import entropic_plan, squared_cost
+        from otcore.learning.evaluation import solver_plans
+
+        found, _ = self.solved(rng)
+        cost = squared_cost(torch.from_numpy(found.y), torch.from_numpy(found.x))
+        expected = entropic_plan(cost, reg=0.1, threshold=1e-12).plan
+        torch.testing.assert_close(solver_plans(found, reg=0.1, depth=400)["sinkhorn"], expected, atol=1e-8, rtol=0)
+
+    def test_solvers_of_small_depth_sort_four_numbers_with_the_reg_of_least_loss(self):
+        from otcore.learning import best_regs, chance, solvers
+        from otcore.learning.evaluation import REGS
+
+        run = settings("notebook", depth=5)
+        regs = best_regs(run, batch=64)
+        got = solvers(run, regs, 4, batch=64)
+        assert got.keys() == regs.keys() == {"constructed", "annealed", "sinkhorn"}
+        assert min(one.points_attention for one in got.values()) > 2 * chance(4)["points"]
+        worst = (
+            solvers(run, dict.fromkeys(regs, max(REGS)), 4, batch=64),
+            solvers(run, dict.fromkeys(regs, min(REGS)), 4),
+        )
+        assert all(got[name].loss < max(ends[name].loss for ends in worst) for name in got)
+
+
+class TestInterpretation:
+    """Problems of the plane: on a line every derivative of the first layers is one of n / 2 numbers, so anything fits."""
+
+    @pytest.mark.parametrize("swap", [False, True])
+    def test_the_construction_is_found_to_be_descent(self, swap):
+        from otcore.learning import descent
+
+        run = settings("paper", dim=2, depth=4)
+        for layers in descent(run, constructed(run, swap=swap)):
+            first = layers[0]
+            assert (first["u"].reg, first["v"].reg) == (0.1, 0.1)
+            for side in "uv":
+                assert (first[side].r2, first[side].slope) == pytest.approx((1.0, -0.05), rel=1e-5)
+                assert first[f"{side}_plain"].r2 < 0.999
+            # The memory row is not frozen in training, so later layers are nearly, not quite, descent (theory, Theorem 3.1).
+            assert all(0.97 < layer[side].r2 < 1 - 1e-5 for layer in layers[1:] for side in "uv")
+
+    def test_random_layers_are_no_descent(self):
+        from otcore.learning import descent, start
+
+        run = settings("paper", dim=2, depth=4, seeds=4)
+        r2 = [layer[side].r2 for layers in descent(run, start(run)) for layer in layers for side in "uv"]
+        assert len(r2) == 32 and np.median(r2) < 0.1 and max(r2) < 0.5
+
+    @pytest.mark.parametrize("dim", [1, 2])
+    @pytest.mark.parametrize("swap", [False, True])
+    def test_the_construction_has_a_cosine_of_1_up_to_what_softmax_cannot_see(self, rng, swap, dim):
+        from otcore import columns
+        from otcore.learning import weight_cosines
+
+        run = settings("paper", dim=dim)
+        state, width = constructed(run, swap=swap), run.shape.width
+        state.weights[:, :3] *= 7.0  # another reg
+        for at in (0, 2 * width):
+            ones = slice(at + columns(dim).ones.start, at + columns(dim).ones.stop)
+            state.weights[:, :3, :, ones] += rng.standard_normal((2, 3, width, 4))  # the same for all keys
+        cosines = weight_cosines(run, state)
+        torch.testing.assert_close(cosines, torch.ones(2, 3, 2, dtype=F64), atol=1e-6, rtol=0)
+
+    def test_random_weights_have_a_cosine_near_0(self):
+        from otcore.learning import Settings, start, weight_cosines
+
+        run = Settings(preset="paper")
+        cosines = weight_cosines(run, start(run))
+        assert cosines.shape == (4, 20, 2)
+        assert cosines.mean().abs() < 0.1 and cosines.square().mean().sqrt() < 0.2
+
+    def test_the_dead_are_left_out(self):
+        from otcore.learning import descent, weight_cosines
+
+        run = settings("paper", seeds=3)
+        state = constructed(run)
+        state.diverged_at[0] = 1
+        assert len(descent(run, state)) == len(weight_cosines(run, state)) == 2
