@@ -104,13 +104,15 @@ def _blocks(learned: Mapping[str, Any], maps: Mapping[str, Mapping]) -> Iterable
     prompts = learned["prompts"]
     one = "engineered" if "engineered" in maps else min(maps)
     seed = f"The first seed that lives ({maps[one]['seed']}), {one} prompt; one problem, not seen in training."
+    printed = _printed_table(learned)
+    circles = " Open circles are what the paper’s notebook printed." if printed else ""
     yield _block(
         "Figure 2 · training",
         figures.training_figure(learned),
         "Training loss of every seed on the engineered and on the plain prompt.",
-        "Lower is better; the axis is logarithmic. Open circles are what the paper’s notebook printed, where the settings are its own.",
+        f"Lower is better; the axis is logarithmic.{circles}",
         f"{_n_seeds(prompts)} Mean squared error on the problems of each step.",
-        table=_printed_table(learned),
+        table=printed,
     )
     yield _block(
         "Figure 2 · attention",

@@ -113,7 +113,8 @@ def plan_block(t: TranslatorMetrics) -> Block:
         "A point is Pearson’s correlation over all word pairs of all sentences; 1 would mean that attention is the plan. "
         f"Layer l stands beside the exact plan of the states that it {states} (level {'l − 1' if reads else 'l'}; level 0 are the embeddings), "
         "scaled so that every word that looks has mass 1.",
-        f"{_counts(t, t.summary['n_transport_pairs'])} {_floors(t.plan_correlation)}",
+        f"{_counts(t, t.summary['n_transport_pairs'])} "
+        f"{_floors(t.plan_correlation, position='a Gaussian on the same relative position; knows only the order of words')}",
     ]
     files = f"reports/metrics/translators/{t.name}/plan_correlation.csv"
     tables = plan_tables(t)
