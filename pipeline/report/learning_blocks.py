@@ -194,7 +194,7 @@ def _controls_table(metrics: Mapping[str, Any]) -> Table:
     """Return the share of exact permutations of trained and untrained seeds and of the controls, by size."""
     sizes = sorted(metrics["controls"]["chance"]["sizes"], key=int)
 
-    def shares(found: Mapping[str, Mapping]) -> list[str]:
+    def shares(found: Mapping[str, Any]) -> list[str]:
         scores = [found["sizes"].get(n) for n in sizes]
         return ["–" if one is None else number(float(_exact(one)), 3) for one in scores]
 

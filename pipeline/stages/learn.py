@@ -8,7 +8,7 @@ from pipeline.params import load_params
 from pipeline.stages import run_stage, say, track
 from pipeline.synthetic.learn import learn, write_learned
 
-WORK, LIVE, METRICS = Path("work"), Path("dvclive"), Path("reports/metrics/learn")
+WORK, LIVE, METRICS = Path("work"), Path("work/dvclive"), Path("reports/metrics/learn")
 
 
 def main(prompt: str) -> None:

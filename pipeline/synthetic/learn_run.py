@@ -37,7 +37,7 @@ class Run:
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all."""
         steps = np.array(list(self.curve), dtype=np.int64)
-        losses = np.array(list(self.curve.values()), dtype=np.float64).reshape(len(steps), -1)
+        losses = np.array(list(self.curve.values()), dtype=np.float64).reshape(len(steps), len(self.state.loss))
         part = path.with_suffix(".part")
         save_file(self.state.arrays() | {"curve_steps": steps, "curve_losses": losses}, part)
         part.replace(path)

@@ -222,9 +222,9 @@ def test_metrics(done, paper, project):
 def test_the_page(done, hub, caches, project, paper):
     """Certificate and training do not depend on text or models: the demo's are put beside the paper's metrics."""
     folder, _ = done
-    for path in (project / "reports" / "metrics").iterdir():
-        if path.name.startswith(("certificate", "learn")):
-            shutil.copy(path, folder / "reports" / "metrics" / path.name)
+    for path in (project / "reports" / "metrics").glob("certificate*"):
+        shutil.copy(path, folder / "reports" / "metrics" / path.name)
+    shutil.copytree(project / "reports" / "metrics" / "learn", folder / "reports" / "metrics" / "learn")
     result = run("python -m pipeline.stages.report", folder, environment(hub, caches, HF_HUB_OFFLINE="1"))
     assert result.returncode == 0, result.stderr[-3000:]
     page = (folder / "reports" / "index.html").read_text(encoding="utf-8")

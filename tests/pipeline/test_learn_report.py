@@ -1,0 +1,252 @@
+"""What is claimed of trained transformers follows from their numbers, and section 5 shows every seed."""
+
+import io
+import json
+import re
+from statistics import median
+
+import pandas as pd
+import pytest
+
+from pipeline.errors import PipelineError
+from pipeline.report import learning_figures, sections
+from pipeline.report.learning_blocks import NOTHING, learning_section, read_learned
+from pipeline.report.render import build
+from pipeline.report.style import Drawing
+from tests.pipeline.learn_factory import learned  # noqa: F401 - a fixture
+from tests.pipeline.report_factory import measured  # noqa: F401 - a fixture
+
+PUBLISHED = {
+    "preset": "notebook", "n": 7, "dim": 1, "depth": 20, "mixing": None, "batch": 1000, "rate": None,
+    "schedule": "constant", "steps": 5000, "seed": 2026,
+}  # fmt: skip
+STEMS = ["figure2_training", "figure2_maps", "figure_learning_sizes", "figure10_maps", "figure10_depth"]
+
+
+def seed(*, fresh=1e-4, points=0.8, levels=(0.8, 0.4, 0.1), r2=0.95, cosine=0.95, loss=None):
+    """Return what the claims read of one seed; by default every claim holds."""
+    return {
+        "loss": loss or {"0": 0.2},
+        "trained": {
+            "sizes": {"7": {"loss": fresh}, "9": {"points": points}},
+            "distance": {"exact": list(levels)},
+            "descent": [{"u": {"r2": r2}, "v": {"r2": r2}}],
+            "weight_cosine": [[cosine, cosine]],
+        },
+        "untrained": {"weight_cosine": [[0.1, 0.1]]},
+    }
+
+
+DEAD = {"loss": {"0": 9.0, "50": None}, "trained": None, "untrained": None}
+
+
+def metrics(*seeds, prompt="engineered", control=1e-3, **settings):
+    solvers = {name: {"sizes": {"7": {"loss": control}}} for name in ("constructed", "annealed")}
+    controls = {"chance": {"sizes": {"9": {"points": 1 / 9}}}, "sinkhorn": {"sizes": {"7": {"loss": 1.0}}}, **solvers}
+    return {"prompt": prompt, "settings": PUBLISHED | settings, "seeds": list(seeds), "controls": controls}
+
+
+def claimed(*prompts):
+    from pipeline.synthetic.learn_claims import learning_claims
+
+    found = {claim.id: claim for claim in learning_claims({one["prompt"]: one for one in prompts})}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "value"),
+    [
+        ("learning_unseen_size", {"points": 0.3}, 0.3 - 1 / 9),
+        ("learning_nearer_with_depth", {"levels": (0.8, 0.3, 0.35, 0.1)}, 0.05),
+        ("learning_beats_construction", {"fresh": 2e-3}, 2.0),
+        ("learning_is_descent", {"r2": 0.5}, 0.5),
+        ("learning_finds_construction", {"cosine": 0.2}, 0.2),
+    ],
+)
+def test_a_claim_fails_on_its_own_number_and_on_no_other(name, changed, value):
+    holds, fails = claimed(metrics(seed())), claimed(metrics(seed(**changed)))
+    assert {claim.verdict for claim in holds.values()} == {"holds"}
+    assert [claim.id for claim in fails.values() if claim.verdict == "fails"] == [name]
+    assert fails[name].value == pytest.approx(value)
+
+
+@pytest.mark.parametrize(("plain", "verdict"), [(2e-3, "holds"), (5e-4, "fails")])
+def test_prompts_are_compared_by_their_loss_on_fresh_problems(plain, verdict):
+    claim = claimed(metrics(seed()), metrics(seed(fresh=plain), prompt="plain"))["learning_prompt"]
+    assert (claim.verdict, claim.value) == (verdict, pytest.approx(plain / 1e-4))
+
+
+def test_a_claim_takes_the_middle_seed_and_leaves_out_the_dead():
+    claim = claimed(metrics(seed(r2=0.1), DEAD, seed(r2=0.7), seed(r2=0.99)))["learning_is_descent"]
+    assert (claim.value, claim.setting["seeds"]) == (0.7, 3)
+
+
+def test_without_the_engineered_prompt_nothing_is_claimed_of_layers():
+    assert claimed(metrics(seed(), prompt="plain")) == {}
+
+
+def test_without_the_unseen_size_nothing_is_claimed_of_it():
+    bare = metrics(seed())
+    bare["controls"]["chance"]["sizes"] = {"7": {"points": 1 / 7}}
+    assert "learning_unseen_size" not in claimed(bare)
+
+
+# The loss that the notebook printed after 1,000 steps, twice that, a third of it.
+@pytest.mark.parametrize(
+    ("loss", "verdict", "value"), [(2.9e-3, "holds", 1.0), (5.7e-3, "holds", 2.0), (9.6e-4, "fails", 3.0)]
+)
+def test_losses_are_held_against_the_printed_ones(loss, verdict, value):
+    claim = claimed(metrics(seed(loss={"0": 0.2, "950": 1.0, "1000": loss, "1050": loss / 2})))
+    found = claim["learning_notebook_engineered_1000"]
+    assert (found.verdict, found.value) == (verdict, pytest.approx(value, rel=0.02))
+    assert "learning_notebook_engineered_2000" not in claim
+
+
+@pytest.mark.parametrize(
+    "other", [{"rate": 2e-3}, {"schedule": "linear"}, {"mixing": "fixed"}, {"batch": 64}, {"n": 8}]
+)
+def test_losses_of_other_settings_are_not(other):
+    one = metrics(seed(loss={"1000": 2.9e-3}), **other)
+    one["seeds"][0]["trained"]["sizes"]["8"] = {"loss": 1e-4}
+    for control in one["controls"].values():
+        control["sizes"]["8"] = {"loss": 1.0}
+    assert not [name for name in claimed(one) if name.startswith("learning_notebook")]
+
+
+def test_merging_passes_over_maps_and_keeps_printed_losses_where_they_apply(tmp_path):
+    from pipeline.synthetic.learn_claims import merge_learn
+
+    loss = {"0": 0.2, "1000": 3e-3}
+    for one in (metrics(seed(loss=loss), DEAD), metrics(seed(fresh=0.1), prompt="plain", batch=64)):
+        (tmp_path / f"{one['prompt']}.json").write_text(json.dumps(one), encoding="utf-8")
+    (tmp_path / "engineered_maps.json").write_text("{}", encoding="utf-8")
+    merged = merge_learn(tmp_path.glob("*.json"))
+    assert merged["prompts"].keys() == {"engineered", "plain"}
+    assert merged["published_loss"]["engineered"]["1000"] == 0.00287696 and merged["published_loss"]["plain"] == {}
+    near = merged["loss_around"]["engineered"]
+    assert (near["0"], near["1000"], near["2000"]) == ([0.2], [3e-3], [])
+    assert {"learning_prompt", "learning_notebook_engineered_1000"} < {claim["id"] for claim in merged["claims"]}
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leave out the drawing, where a test is about words and numbers."""
+    monkeypatch.setattr(
+        learning_figures, "draw", lambda stem, make, *, alt: Drawing(stem, alt, b"", "<svg/>", "<svg/>")
+    )
+
+
+def as_notebook(written, losses):
+    """Return the metrics of a run as if it had had the notebook's settings and these losses at step 1,000."""
+    changed = {**written, "settings": {**written["settings"], **PUBLISHED}}
+    living = iter(losses)
+    seeds = [
+        dict(one, loss=one["loss"] | {"1000": next(living)}) if one["trained"] else one for one in written["seeds"]
+    ]
+    sizes = [part["sizes"] for one in seeds if one["trained"] for part in (one["trained"], one["untrained"])]
+    for found in [*sizes, *(control["sizes"] for control in written["controls"].values())]:
+        found["7"] = found["4"]
+    return changed | {"seeds": seeds}
+
+
+def test_a_section_of_nothing_says_that_it_has_not_run(tmp_path):
+    assert read_learned(tmp_path) == NOTHING
+    assert not learning_section(NOTHING, tmp_path).ran
+
+
+def test_missing_maps_are_named(learned, undrawn, tmp_path):
+    text = r"metrics: engineered_maps\.json of stage learn@engineered is needed, .* run `dvc repro learn@engineered`"
+    with pytest.raises(PipelineError, match=text):
+        learning_section(read_learned(learned.folder), tmp_path)
+
+
+def test_section_shows_every_seed_and_what_became_of_it(learned, undrawn):
+    section = learning_section(read_learned(learned.folder), learned.folder)
+    assert section.ran and [block.drawing.stem for block in section.blocks] == STEMS
+    assert "Seeds that diverged: 1 of 3 on the engineered prompt and 0 of 3 on the plain prompt." in section.lead[0]
+    (seeds,), controls = section.more[0][1], section.more[1][1]
+    fates = [(row[0], row[2]) for row in seeds.rows]
+    assert sorted(fates) == [("engineered", "diverged at 0")] + [("engineered", "lives")] * 2 + [("plain", "lives")] * 3
+    assert [len(table.rows) for table in controls] == [2 * 2 + 4, 2 * 3 + 4]  # before and after training, and controls
+    assert len(section.tables[0].rows) == len(read_learned(learned.folder)["claims"]) == 6
+
+
+def test_lead_names_the_schedule_and_the_step_size_that_are_not_the_presets(learned, undrawn):
+    merged = read_learned(learned.folder)
+    lead = learning_section(merged, learned.folder).lead[0]
+    assert "20 steps on 32 problems of 4 points each, by the settings of the notebook (3 seeds a prompt)" in lead
+    for found in merged["prompts"].values():
+        found["settings"] |= {"rate": 2e-3, "schedule": "linear"}
+    lead = learning_section(merged, learned.folder).lead[0]
+    assert "the notebook, with Adam’s step size at 0.002, falling to 0 (3 seeds" in lead
+
+
+def test_data_of_a_figure_is_what_the_stage_wrote(learned, undrawn):
+    section = learning_section(read_learned(learned.folder), learned.folder)
+    training, maps, *_, depth = (pd.read_csv(io.StringIO(block.data)) for block in section.blocks)
+    alive = [one for written in (learned.partial[0], learned.plain[0]) for one in written["seeds"] if one["trained"]]
+    wanted = [loss for one in alive for loss in one["loss"].values()]
+    assert training["loss"].tolist() == pytest.approx(wanted, abs=1e-6)
+    trained = depth.query("when == 'trained' and plan == 'exact'")["distance"].tolist()
+    assert trained == pytest.approx([x for one in alive for x in one["trained"]["distance"]["exact"]], abs=1e-6)
+    block = next(iter(learned.partial[1]["sizes"].values()))
+    assert maps.query("panel == 'P*'")["attention"].tolist() == [float(x) for row in block["plan"] for x in row]
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_figure_is_drawn_and_says_what_it_finds(learned, stem, monkeypatch):
+    drawn, draw = [], learning_figures.draw
+
+    def only_one(name, make, *, alt):
+        drawn.append(draw(name, make, alt=alt) if name == stem else Drawing(name, alt, b"", "<svg/>", "<svg/>"))
+        return drawn[-1]
+
+    monkeypatch.setattr(learning_figures, "draw", only_one)
+    learning_section(read_learned(learned.folder), learned.folder)
+    (found,) = (drawing for drawing in drawn if drawing.stem == stem)
+    assert re.search(r'aria-label="[^"]*\d\.\d', found.wide) and found.pdf.startswith(b"%PDF")
+    assert "nan" not in found.svg
+
+
+def test_the_finding_is_the_median_of_the_seeds_that_live(learned, undrawn):
+    finding = learning_figures.training_figure(read_learned(learned.folder)).finding
+    losses = [one["loss"]["19"] for one in learned.partial[0]["seeds"] if one["trained"]]
+    assert f"engineered prompt {median(losses):.2g} (seeds from {min(losses):.2g} to {max(losses):.2g}" in finding
+    assert "1 of 3 seeds diverged" in finding and "at step 19" in finding and "Open circles" not in finding
+
+
+def test_printed_losses_stand_beside_ours_under_the_notebooks_settings_only(learned, undrawn, tmp_path):
+    found = learning_section(read_learned(learned.folder), learned.folder).blocks[0]
+    assert found.table is None and "circles" not in " ".join(found.caption)
+    folder = tmp_path / "learn"
+    folder.mkdir()
+    one = json.loads(json.dumps(learned.partial[0]))
+    (folder / "engineered.json").write_text(json.dumps(as_notebook(one, [4e-3, 6e-3])), encoding="utf-8")
+    (folder / "engineered_maps.json").write_text(json.dumps(learned.partial[1]), encoding="utf-8")
+    found = learning_section(read_learned(tmp_path), tmp_path).blocks[0]
+    assert found.table.rows[-1] == ["engineered", "1,000", "0.0029", "0.005 [0.004, 0.006]", "1.74"]
+    assert "Open circles" in " ".join(found.caption)
+    assert "Open circles" in found.drawing.svg
+
+
+def test_one_prompt_alone_makes_a_section(learned, undrawn, tmp_path):
+    (tmp_path / "learn").mkdir()
+    for path in (learned.folder / "learn").glob("plain*.json"):
+        (tmp_path / "learn" / path.name).write_bytes(path.read_bytes())
+    section = learning_section(read_learned(tmp_path), tmp_path)
+    assert len(section.blocks) == 5 and section.tables[0].rows == []
+    assert "No seed diverged." in section.lead[0]
+
+
+def test_the_page_holds_the_section_and_its_numbers_in_one_file(learned, measured, undrawn, tmp_path, monkeypatch):
+    monkeypatch.setattr(sections, "blocks_of", lambda _: {"alignment": [], "embeddings": [], "plan": []})
+    folder = tmp_path / "metrics"
+    for source in (measured.project.metrics, learned.folder):
+        for path in source.rglob("*.*"):
+            (folder / path.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path.relative_to(source)).write_bytes(path.read_bytes())
+    build(measured.project.params, folder, measured.project.data, tmp_path / "out")
+    text = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "1 of 3 on the engineered prompt" in text and "nothing in <code>reports/metrics/learn</code>" not in text
+    assert json.loads((tmp_path / "out" / "metrics" / "learn.json").read_text(encoding="utf-8")) == read_learned(folder)
+    assert {path.stem for path in (tmp_path / "out" / "figures").iterdir()} == set(STEMS)
