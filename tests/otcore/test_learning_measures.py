@@ -193,20 +193,18 @@ class TestMeasures:
         expected = entropic_plan(cost, reg=0.1, threshold=1e-12).plan
         torch.testing.assert_close(solver_plans(found, reg=0.1, depth=400)["sinkhorn"], expected, atol=1e-8, rtol=0)
 
-    def test_solvers_of_small_depth_sort_four_numbers_with_the_reg_of_least_loss(self):
+    def test_solvers_of_small_depth_do_best_with_the_reg_that_is_chosen_for_each(self):
         from otcore.learning import best_regs, chance, solvers
         from otcore.learning.evaluation import REGS
 
         run = settings("notebook", depth=5)
-        regs = best_regs(run, batch=64)
-        got = solvers(run, regs, 4, batch=64)
-        assert got.keys() == regs.keys() == {"constructed", "annealed", "sinkhorn"}
-        assert min(one.points_attention for one in got.values()) > 2 * chance(4)["points"]
-        worst = (
-            solvers(run, dict.fromkeys(regs, max(REGS)), 4, batch=64),
-            solvers(run, dict.fromkeys(regs, min(REGS)), 4),
-        )
-        assert all(got[name].loss < max(ends[name].loss for ends in worst) for name in got)
+        regs = best_regs(run)
+        got, every = solvers(run, regs, 4), [solvers(run, dict.fromkeys(regs, reg), 4) for reg in REGS]
+        assert got.keys() == {"constructed", "annealed", "sinkhorn"}
+        for name, one in got.items():
+            assert one.points_attention > 2 * chance(4)["points"]
+            losses = [found[name].loss for found in every]  # on other problems than those of the choice
+            assert one.loss < 1.1 * min(losses) < 0.5 * max(losses)
 
 
 class TestInterpretation:

@@ -1,6 +1,7 @@
 """The stage learn: runs that may be killed, seeds that diverge, and everything that a run writes."""
 
 import doctest
+import importlib
 import json
 import math
 from pathlib import Path
@@ -235,7 +236,7 @@ def test_numbers_that_are_none_are_null(tmp_path, learned):
     assert "NaN" not in (tmp_path / "engineered.json").read_text(encoding="utf-8")
 
 
-def test_examples_in_the_docstrings_run():
-    import pipeline.synthetic.learn as module
-
-    assert doctest.testmod(module) == (0, 2)
+@pytest.mark.parametrize("name", ["learn", "learn_claims"])
+def test_examples_in_the_docstrings_run(name):
+    failed, tried = doctest.testmod(importlib.import_module(f"pipeline.synthetic.{name}"))
+    assert failed == 0 and tried > 0

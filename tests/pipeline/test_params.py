@@ -285,3 +285,19 @@ def test_paths_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         (tmp_path / name).touch()
     (tmp_path / "some/deep/folder").mkdir(parents=True)
     assert load_params(path) == load_params(path, check_paths=False)
+
+
+def test_a_mistyped_folder_is_not_taken_for_a_name_on_the_hub(tmp_path, monkeypatch):
+    from pipeline.params import means_folder
+
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert means_folder("data/nope")
+    assert not means_folder("owner/name")
+
+
+def test_an_unknown_translator_is_refused_with_those_that_there_are():
+    from pipeline.stages import check_translator
+
+    with pytest.raises(PipelineError, match=r"translators: one of mini-marian, mini-mbert, but 'nope' was asked"):
+        check_translator(Params(), "nope")

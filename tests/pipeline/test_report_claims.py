@@ -108,3 +108,11 @@ def test_records_name_their_line_and_hold_every_comparison(measured):
         records["id"]
     )
     assert not records.duplicated(["id", "translator", "view"]).any()
+
+
+def test_a_handful_of_sentences_or_an_interval_without_width_decides_nothing():
+    from pipeline.report.claims import FEWEST, verdict_of
+
+    assert verdict_of(0.1, 0.2, n_pairs=FEWEST) == "supported"
+    assert verdict_of(0.1, 0.2, n_pairs=FEWEST - 1) == "undecided"
+    assert verdict_of(0.1, 0.1, n_pairs=100) == "undecided"
