@@ -20,7 +20,7 @@ import torch
 
 from otcore.learning import Settings, Shape
 from otcore.learning.engine import Batch
-from otcore.learning.forward import TorchEngine, _by_seed
+from otcore.learning.forward import TorchEngine, by_seed
 from otcore.learning.presets import HEADS, reading_column
 from otcore.learning.training import draw_training_batch, effective_weights, engine_of, start
 
@@ -30,9 +30,7 @@ PROBLEMS = 1000
 def plain_step(weights: np.ndarray, batch: Batch, *, first_column: int, device: str) -> Callable[[], torch.Tensor]:
     """Return a function that computes the gradient of one model in the plain way (preset notebook)."""
     w = torch.from_numpy(weights[0]).to(device).requires_grad_()
-    prompt, target, share = (
-        _by_seed(part, 1)[0].to(device) for part in (batch.prompt, batch.target, batch.lane_weight)
-    )
+    prompt, target, share = (by_seed(part, 1)[0].to(device) for part in (batch.prompt, batch.target, batch.lane_weight))
     n, dim = target.shape[1:]
     width = w.shape[1]
 

@@ -120,7 +120,7 @@ class TorchEngine:
         """Copy the weights, and the problems if they are new, to where the graph reads them."""
         new = [torch.from_numpy(weights)]
         if batch is not self._batch:
-            new += [_by_seed(part, len(weights)) for part in (batch.prompt, batch.target, batch.lane_weight)]
+            new += [by_seed(part, len(weights)) for part in (batch.prompt, batch.target, batch.lane_weight)]
             self._batch = batch
         shapes = [old.shape for old in self._inputs[: len(new)]]
         if shapes == [tensor.shape for tensor in new]:
@@ -157,7 +157,7 @@ class TorchEngine:
         return self._outputs
 
 
-def _by_seed(values: np.ndarray, n_seeds: int) -> Tensor:
+def by_seed(values: np.ndarray, n_seeds: int) -> Tensor:
     """Return (block, ..., lane) as (seed, problem, ...), the other axes in reverse: tokens before columns."""
     lanes_first = torch.from_numpy(values).movedim(-1, 1)  # (block, lane, width, token)
     problems = lanes_first.permute(0, 1, *range(lanes_first.ndim - 1, 1, -1))

@@ -42,8 +42,8 @@ class Preset:
         Step size of Adam.
     updates_per_step : tuple of int
         Times that Adam applies a gradient, with the engineered and with the plain prompt. The notebook hands every
-        parameter to its optimiser twice; the losses that it printed for the plain prompt are those of one time
-        (docs/theory.md, section 6).
+        parameter to its optimiser twice; the losses that it printed for the plain prompt fit one time, which
+        is an inference (docs/theory.md, section 6).
     mixing : tuple of {"fixed", "trained"}
         Whether B_j stays -step_size I or is trained from there, with either prompt; for the notebook inferred in
         the same way.

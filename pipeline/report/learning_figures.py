@@ -310,5 +310,8 @@ def printed_table(learned: Learned) -> pd.DataFrame:
     for prompt, printed in sorted(learned["published_loss"].items()):
         for step, theirs in sorted(printed.items(), key=lambda entry: int(entry[0])):
             if ours := learned["loss_around"][prompt][step]:
-                rows.append((prompt, int(step), theirs, median(ours), min(ours), max(ours), median(ours) / theirs))
-    return pd.DataFrame(rows, columns=["prompt", "step", "printed", "ours", "low", "high", "ratio"])
+                itself = median(learned["loss_at_step"][prompt][step])
+                around = (median(ours), min(ours), max(ours), median(ours) / theirs)
+                rows.append((prompt, int(step), theirs, *around, itself, itself / theirs))
+    columns = ["prompt", "step", "printed", "ours", "low", "high", "ratio", "at_step", "ratio_at_step"]
+    return pd.DataFrame(rows, columns=columns)

@@ -176,7 +176,8 @@ def test_lead_names_the_schedule_and_the_step_size_that_are_not_the_presets(lear
     lead = learning_section(merged, learned.folder).lead[0]
     assert "20 steps on 32 problems of 4 points each, by the settings of the notebook (3 seeds a prompt)" in lead
     for found in merged["prompts"].values():
-        found["settings"] |= {"rate": 2e-3, "schedule": "linear"}
+        found["settings"] |= {"rate": None, "schedule": "linear"}
+        found["rate"] = 2e-3
     lead = learning_section(merged, learned.folder).lead[0]
     assert "the notebook, with Adam’s step size at 0.002, falling to 0 (3 seeds" in lead
 
@@ -224,7 +225,7 @@ def test_printed_losses_stand_beside_ours_under_the_notebooks_settings_only(lear
     (folder / "engineered.json").write_text(json.dumps(as_notebook(one, [4e-3, 6e-3])), encoding="utf-8")
     (folder / "engineered_maps.json").write_text(json.dumps(learned.partial[1]), encoding="utf-8")
     found = learning_section(read_learned(tmp_path), tmp_path).blocks[0]
-    assert found.table.rows[-1] == ["engineered", "1,000", "0.0029", "0.005 [0.004, 0.006]", "1.74"]
+    assert found.table.rows[-1] == ["engineered", "1,000", "0.0029", "0.005 [0.004, 0.006]", "1.74", "0.005", "1.74"]
     assert "Open circles" in " ".join(found.caption)
     assert "Open circles" in found.drawing.svg
 
@@ -250,3 +251,14 @@ def test_the_page_holds_the_section_and_its_numbers_in_one_file(learned, measure
     assert "1 of 3 on the engineered prompt" in text and "nothing in <code>reports/metrics/learn</code>" not in text
     assert json.loads((tmp_path / "out" / "metrics" / "learn.json").read_text(encoding="utf-8")) == read_learned(folder)
     assert {path.stem for path in (tmp_path / "out" / "figures").iterdir()} == set(STEMS)
+
+
+def test_the_table_of_printed_losses_shows_the_step_itself_beside_its_surroundings():
+    learned = {
+        "prompts": {"engineered": {}},
+        "published_loss": {"engineered": {"5000": 1e-4}},
+        "loss_around": {"engineered": {"5000": [1e-4, 2e-4, 3e-4]}},
+        "loss_at_step": {"engineered": {"5000": [1e-4, 4e-4, 9.0]}},
+    }
+    row = learning_figures.printed_table(learned).iloc[0]
+    assert (row["ratio"], row["ratio_at_step"]) == (pytest.approx(2.0), pytest.approx(4.0))
