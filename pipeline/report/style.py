@@ -17,6 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
+from pipeline.report.fonts import bundled_fonts
+
 TRAINED = "#0072B2"
 RANDOM = "#D55E00"
 INK, QUIET, RULE, PAPER = "#1a1a1a", "#6a6a6a", "#dedede", "#ffffff"
@@ -134,7 +136,7 @@ def figure_style(layout: Layout, salt: str) -> Iterator[None]:
         "svg.hashsalt": salt,
         "pdf.fonttype": 42,
     }
-    with warnings.catch_warnings(), sns.axes_style("ticks"), mpl.rc_context(settings):
+    with warnings.catch_warnings(), bundled_fonts(), sns.axes_style("ticks"), mpl.rc_context(settings):
         # The reader's own fonts draw the letters that ours lack (SVG); the PDF shows a box for them.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         yield

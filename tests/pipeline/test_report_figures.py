@@ -31,6 +31,23 @@ def test_a_figure_is_the_same_bytes_each_time():
         assert "Date" not in text and "Matplotlib" not in text
 
 
+def test_fonts_that_are_installed_do_not_change_a_byte(monkeypatch):
+    from dataclasses import replace
+
+    from matplotlib import font_manager
+
+    plain = draw("figure5_x", _plot, alt="finding")
+    manager = font_manager.fontManager
+    serif = next(entry for entry in manager.ttflist if entry.name == "DejaVu Serif")
+    others = [entry for entry in manager.ttflist if entry.name != "DejaVu Sans"]
+    monkeypatch.setattr(manager, "ttflist", [replace(serif, name="DejaVu Sans"), *others])
+    manager.addfont(serif.fname)  # forgets what it found before
+    before = list(manager.ttflist)
+    other = draw("figure5_x", _plot, alt="finding")
+    assert (other.svg, other.pdf) == (plain.svg, plain.pdf)
+    assert manager.ttflist == before, "the fonts of other code are left as they were"
+
+
 def test_ids_of_two_figures_on_one_page_differ():
     one, two = (draw(stem, _plot, alt="finding") for stem in ("figure5_x", "figure6_y"))
     ids = [re.findall(r' id="([^"]+)"', text) for text in (one.wide, one.narrow, two.wide, two.narrow)]
