@@ -17,6 +17,7 @@ from pipeline.alignment.scores import (
     check_links,
     mean_over_tokens,
     score_links,
+    unit_source_words,
     without_last_words,
 )
 from pipeline.alignment.transport import (
@@ -232,12 +233,13 @@ class Pass:
 
     def _add(self, out: Collected, sample: Sample, row: int, pair: PairBlocks, attention: np.ndarray) -> None:
         links, partner = sample.links[row], sample.partners[row]
-        out.scores[row] = score_links(attention, links)
+        scored = as_scored(attention, self.convention)
+        out.scores[row] = score_links(scored, links)
         out.special[row] = pair.special
         n_looking = np.array([len(pair.src_pieces if view == "src_to_tgt" else pair.tgt_pieces) for view in self.views])
         out.reach[row] = attention.sum((-1, -2), dtype=np.float64) / n_looking[:, None]
         if partner >= 0:
-            out.mispaired[row] = score_links(attention, sample.links[partner])
+            out.mispaired[row] = score_links(scored, sample.links[partner])
         if not sample.transported[row]:
             return
         shuffles = np.random.default_rng([self.seed, pair.pair_id])
@@ -270,22 +272,33 @@ def attention_by_convention(
     return mean_over_tokens(pair.attention, views=views, src_pieces=pair.src_pieces, tgt_pieces=pair.tgt_pieces)
 
 
+def as_scored(
+    attention: Float[np.ndarray, "*lead tgt src"], convention: Convention
+) -> Float[np.ndarray, "*lead tgt src"]:
+    """Return the blocks as a convention scores them: the notebook gives every source word's values norm 1 first."""
+    return unit_source_words(attention) if convention == "notebook" else attention
+
+
 def control_scores(
-    control: str, sample: Sample, views: tuple[str, ...], reach: Float[np.ndarray, "pair view layer"]
+    control: str,
+    sample: Sample,
+    views: tuple[str, ...],
+    reach: Float[np.ndarray, "pair view layer"],
+    convention: Convention,
 ) -> Float[np.ndarray, "pair view layer score"]:
     """Return the scores of the `uniform` or `position` control on the links of every pair.
 
     The control has as much mass on the other side as the attention that it stands beside (`reach`): a joint encoder
     keeps most of its attention within a side, and a floor of mass 1 would not be comparable. The scores by cosine
-    do not change with mass.
+    do not change with mass, and where values have norm 1 there is no mass to match.
     """
     blocks = np.stack(
         [
-            score_links(control_block(control, int(n_src), int(n_tgt), views), links)
+            score_links(as_scored(control_block(control, int(n_src), int(n_tgt), views), convention), links)
             for links, n_src, n_tgt in zip(sample.links, sample.n_src, sample.n_tgt, strict=True)
         ]
     )
-    of_mass = np.array([name in MASSES for name in SCORES])
+    of_mass = np.array([name in MASSES and convention != "notebook" for name in SCORES])
     return blocks[:, :, None] * np.where(of_mass, reach[..., None], 1.0)
 
 

@@ -17,7 +17,7 @@ from pipeline.alignment.gold import GoldLinks
 from pipeline.alignment.matching import MatchSettings
 from pipeline.alignment.paired import best_layers, halves, paired_differences, second_halves
 from pipeline.alignment.results import Metrics, example_of, write_metrics
-from pipeline.alignment.scores import HEADLINE, SomeLinks
+from pipeline.alignment.scores import HEADLINE, Convention, SomeLinks
 from pipeline.attention.store import PairBlocks, read_blocks, read_manifest
 from pipeline.corpus.pairs import SentencePair
 from pipeline.errors import PipelineError
@@ -178,11 +178,13 @@ def _measured(sample: Sample, splits: dict[str, Collected]) -> tuple[Sample, dic
     return kept, {name: split.take(seen) for name, split in splits.items()}
 
 
-def _all_scores(splits: Mapping[str, Collected], sample: Sample, views: tuple[str, ...]) -> Scores:
+def _all_scores(
+    splits: Mapping[str, Collected], sample: Sample, views: tuple[str, ...], convention: Convention
+) -> Scores:
     trained = splits["trained"]
     scores = {name: split.scores for name, split in splits.items()} | {"mispaired": trained.mispaired}
     for control in ("uniform", "position"):
-        scores[control] = control_scores(control, sample, views, trained.reach)
+        scores[control] = control_scores(control, sample, views, trained.reach, convention)
     return scores
 
 
@@ -192,7 +194,7 @@ def _tables(
     """Return the tables over the dictionary links, and the best layers."""
     trained, scores, matched = (
         splits["trained"],
-        _all_scores(splits, sample, views),
+        _all_scores(splits, sample, views, settings.convention),
         match_values(splits, sample),
     )
     sums: Sums = {name: split.plan for name, split in splits.items()} | {"position": trained.plan_position}

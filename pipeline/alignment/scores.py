@@ -104,6 +104,15 @@ def mean_over_tokens(
     return attention / pieces[:, None]
 
 
+def unit_source_words(attention: Float[np.ndarray, "*lead tgt src"]) -> Float[np.ndarray, "*lead tgt src"]:
+    """Return blocks in which each source word's values, over all target words, have Euclidean norm 1.
+
+    The paper's notebook does this before it crops; a source word without any attention keeps its zeros.
+    """
+    norm = np.linalg.norm(attention, axis=-2, keepdims=True)
+    return np.divide(attention, norm, out=np.zeros_like(attention), where=norm > 0)
+
+
 def without_last_words(links: Links, *, n_src: int, n_tgt: int) -> Int[np.ndarray, "kept 2"]:
     """Return the links that do not touch the last word of a side, which the paper's notebook loses."""
     return links[(links < [n_src - 1, n_tgt - 1]).all(1)]

@@ -2,10 +2,11 @@
 
 Registered under one name with `AttentionInterface` and `AttentionMaskInterface` (without the second,
 padding would be attended to). Layers that are not watched run the library's fast attention; a watched layer
-writes its softmax out, takes the mean over heads and keeps only word-level blocks.
+writes its softmax out, takes the mean over heads and keeps only word-level blocks. On a processor it does so
+a few sentences at a time, so that their scores stay in its cache (`benchmarks/bench_attention.py`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -20,6 +21,8 @@ from transformers.masking_utils import AttentionMaskInterface, eager_mask
 from pipeline.errors import PipelineError
 
 NAME = "words_pooled"
+IN_CACHE = 2**16
+"""Scores that are held at once on a processor: 256 KiB of float32."""
 T = TypeVar("T")
 
 
@@ -110,16 +113,30 @@ def words_pooled_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-    scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    if position_bias is not None:
-        scores = scores + position_bias
-    if attention_mask is not None:
-        scores = scores + attention_mask
+    batch, heads, queries = query.shape[:3]
+    biases = [bias.expand(batch, -1, -1, -1) for bias in (position_bias, attention_mask) if bias is not None]
+    query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    output = value.new_empty(batch, queries, heads, value.shape[3])
     # Never below float32: half-precision models round the map, not the measurement.
-    weights = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32))
+    exact = torch.promote_types(query.dtype, torch.float32)
+    attention = query.new_empty(batch, queries, key.shape[2], dtype=exact)
+    for part in _parts(query, key):
+        scores = query[part] @ key[part].transpose(2, 3)
+        for bias in biases:
+            scores = scores + bias[part]
+        weights = scores.softmax(-1, dtype=exact)
+        attention[part] = weights.mean(dim=1)
+        output[part] = (weights.to(value.dtype) @ value[part]).transpose(1, 2)
     capture, layer = _WATCHED[module]
-    capture.keep(layer, weights.mean(dim=1))
-    return (weights.to(value.dtype) @ value).transpose(1, 2).contiguous(), None
+    capture.keep(layer, attention)
+    return output, None
+
+
+def _parts(query: Tensor, key: Tensor) -> Iterator[slice]:
+    """Return the parts of the batch that are done at once: all of it on a card."""
+    batch, heads, queries = query.shape[:3]
+    step = batch if query.is_cuda else max(1, IN_CACHE // (heads * queries * key.shape[2]))
+    return (slice(start, start + step) for start in range(0, batch, step))
 
 
 AttentionInterface.register(NAME, words_pooled_attention)

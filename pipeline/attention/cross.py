@@ -61,6 +61,7 @@ class CrossReader:
         }
         if self.notebook:
             self.conventions |= NOTEBOOK | {"target_tokens": "source tokeniser"}
+            self.conventions["tokens_to_words"] += "; the special token after the last word is given to it"
 
     def tokenise(self, pair: SentencePair) -> Example:
         """Return the pair as ids of encoder and decoder.
@@ -134,9 +135,7 @@ class CrossReader:
     ) -> tuple[Tensor, Tensor]:
         encoder, decoder = outputs.encoder_hidden_states, outputs.decoder_hidden_states
         src_levels = [encoder[0]] + [encoder[-1]] * (len(decoder) - 1)
-        src = torch.stack([src_mean @ states.to(src_mean.dtype) for states in src_levels], dim=1)
-        tgt = torch.stack([tgt_mean @ states.to(tgt_mean.dtype) for states in decoder], dim=1)
-        cost, cosine = word_distances(src, tgt, *count_words(examples, src))
+        cost, cosine = word_distances(src_levels, decoder, src_mean, tgt_mean, *count_words(examples, src_mean))
         if self.notebook:
             cost = token_distances(src_levels, decoder, src_mean, tgt_mean)
         return cost, cosine

@@ -24,7 +24,7 @@ from pipeline.attention.reader import (
 )
 from pipeline.attention.store import VIEWS, PairBlocks
 from pipeline.attention.tokenise import tokenise_pair
-from pipeline.attention.word_map import Tokens, mean_rows, merge_end, word_map
+from pipeline.attention.word_map import Tokens, mean_rows, word_map
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.words import locate_words
 from pipeline.errors import PipelineError
@@ -43,8 +43,7 @@ class JointReader:
         Position numbers of the target: running on after the source (BERT), or starting again with the
         number of the first source token (translation language modelling).
     convention : {"corrected", "notebook"}
-        The notebook's gives the separator after a side to its last word, and takes unsquared distances
-        between tokens for cost.
+        The notebook's takes unsquared distances between tokens for cost.
 
     Raises
     ------
@@ -88,8 +87,7 @@ class JointReader:
         maps = []
         for side, text, words in ((0, pair.src_text, pair.src_words), (1, pair.tgt_text, pair.tgt_words)):
             own = Tokens(tokens.ids, tuple(s if o == side else None for s, o in zip(tokens.spans, sides, strict=True)))
-            own_map = word_map(locate_words(text, list(words)), own, text)
-            maps.append(merge_end(own_map, own) if self.notebook else own_map)
+            maps.append(word_map(locate_words(text, list(words)), own, text))
         return Example(
             pair_id=pair.pair_id,
             rows={"ids": list(tokens.ids), "positions": self._numbers(sides), "types": coded.types},
@@ -134,10 +132,8 @@ class JointReader:
         with torch.inference_mode():
             run: Callable[[], Any] = partial(translator.model, **inputs, output_hidden_states=True, return_dict=True)
             pooled, outputs = translator.capture.run(views, partial(translator.forward, run))
-            levels = [states.to(src_mean.dtype) for states in outputs.hidden_states]
-            src = torch.stack([src_mean @ states for states in levels], dim=1)
-            tgt = torch.stack([tgt_mean @ states for states in levels], dim=1)
-            cost, cosine = word_distances(src, tgt, *count_words(examples, src))
+            levels = outputs.hidden_states
+            cost, cosine = word_distances(levels, levels, src_mean, tgt_mean, *count_words(examples, src_mean))
             if self.notebook:
                 cost = token_distances(levels, levels, src_mean, tgt_mean)
             blocks = [ViewBlocks.of(pooled, 0, "tgt"), ViewBlocks.of(pooled, 1, "src")]

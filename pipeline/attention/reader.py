@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from pipeline.attention.capture import Pooled
 from pipeline.attention.load import Translator
@@ -20,8 +19,7 @@ from pipeline.corpus.pairs import SentencePair
 # What is read: as the model was trained, or as the paper's notebook did it (docs/design.md, section 5).
 Convention = Literal["corrected", "notebook"]
 NOTEBOOK = {
-    "tokens_to_words": "sum over the tokens seen (their number is stored), mean over those that look; the "
-    "special token after the last word is given to it",
+    "tokens_to_words": "sum over the tokens seen (their number is stored), mean over those that look",
     "cost": "mean Euclidean distance, not squared, over the pairs of tokens of two words",
 }
 
@@ -117,23 +115,59 @@ def _to(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def word_distances(
-    src: Float[Tensor, "batch level src dim"],
-    tgt: Float[Tensor, "batch level tgt dim"],
+    src: Sequence[Float[Tensor, "batch src_token dim"]],
+    tgt: Sequence[Float[Tensor, "batch tgt_token dim"]],
+    src_mean: Float[Tensor, "batch src src_token"],
+    tgt_mean: Float[Tensor, "batch tgt tgt_token"],
     n_src: Float[Tensor, " batch"],
     n_tgt: Float[Tensor, " batch"],
 ) -> tuple[Float[Tensor, "batch level src tgt"], Float[Tensor, "batch level src tgt"]]:
-    """Return squared Euclidean distances (eq. 1) and cosines after centring each side on its own mean.
+    """Return squared Euclidean distances of words (eq. 1) and cosines after centring each side on its own mean.
 
-    Padding words must be zero vectors; their entries in the result mean nothing.
+    Entries of padding words in the result mean nothing.
+
+    Parameters
+    ----------
+    src, tgt : sequence of float tensor, shape (batch, token, dim)
+        States of the tokens, one a level.
+    src_mean, tgt_mean : float tensor, shape (batch, word, token)
+        Weights of the tokens of each word; rows sum to 1, padding rows to 0.
+    n_src, n_tgt : float tensor, shape (batch,)
+        Numbers of words.
     """
-    src_mean = src.sum(2, keepdim=True) / n_src[:, None, None, None]
-    tgt_mean = tgt.sum(2, keepdim=True) / n_tgt[:, None, None, None]
-    src, tgt = src - src_mean, tgt - tgt_mean
-    cosine = normalize(src, dim=-1) @ normalize(tgt, dim=-1).transpose(-1, -2)
-    # Distances do not change with the origin; near the points, the expanded square loses no digits.
-    tgt = tgt + (tgt_mean - src_mean)
-    squares = src.square().sum(-1)[..., :, None] + tgt.square().sum(-1)[..., None, :]
-    return (squares - 2 * src @ tgt.transpose(-1, -2)).clamp_min(0), cosine
+    rows = (*_centred(src_mean, n_src), *_centred(tgt_mean, n_tgt))
+    levels = [_distances(_points(own, other, *rows), src_mean.shape[1]) for own, other in zip(src, tgt, strict=True)]
+    return torch.stack([cost for cost, _ in levels], dim=1), torch.stack([cosine for _, cosine in levels], dim=1)
+
+
+def _centred(weights: Float[Tensor, "batch word token"], n: Float[Tensor, " batch"]) -> tuple[Tensor, Tensor]:
+    """Return the rows less their mean, and the mean: to centre these is to centre the words, and they are few."""
+    mean = weights.sum(1, keepdim=True) / n[:, None, None]
+    return weights - mean, mean
+
+
+def _points(own: Tensor, other: Tensor, src: Tensor, src_mean: Tensor, tgt: Tensor, tgt_mean: Tensor) -> Tensor:
+    """Return centred source words, centred target words and the way between their means, (batch, point, dim)."""
+    if own is other:  # one sequence: read once
+        return torch.cat([src, tgt, tgt_mean - src_mean], dim=1) @ own.to(src.dtype)
+    own, other = own.to(src.dtype), other.to(src.dtype)
+    return torch.cat([src @ own, tgt @ other, tgt_mean @ other - src_mean @ own], dim=1)
+
+
+def _distances(points: Float[Tensor, "batch point dim"], n: int) -> tuple[Tensor, Tensor]:
+    """Return squared distances and cosines, the first `n` points being the source's.
+
+    With the way `m` between the means apart, the expanded square |s - t - m|^2 loses no digits.
+    """
+    products = points @ points.transpose(1, 2)
+    src, tgt, way = slice(0, n), slice(n, -1), slice(-1, None)
+    square = products.diagonal(dim1=1, dim2=2).clone()
+    length = square.sqrt().clamp_min(1e-12)
+    between = products[:, src, tgt]
+    cosine = between / length[:, src, None] / length[:, None, tgt]
+    src_part = square[:, src, None] - 2 * products[:, src, way]
+    tgt_part = square[:, None, tgt] + 2 * products[:, way, tgt] + square[:, way, None]
+    return (src_part + tgt_part - 2 * between).clamp_min(0), cosine
 
 
 def token_distances(

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.alignment.collect import as_scored
 from pipeline.alignment.controls import (
     control_block,
     mispaired_partners,
@@ -14,7 +16,15 @@ from pipeline.alignment.controls import (
     same_index_links,
     uniform_block,
 )
-from pipeline.alignment.scores import check_links, crop, mean_over_tokens, score_links, without_last_words
+from pipeline.alignment.scores import (
+    SCORES,
+    check_links,
+    crop,
+    mean_over_tokens,
+    score_links,
+    unit_source_words,
+    without_last_words,
+)
 from pipeline.errors import PipelineError
 
 
@@ -109,6 +119,33 @@ def test_mean_over_tokens_divides_by_the_pieces_of_the_word_that_is_seen():
     got = mean_over_tokens(attention, views=("tgt_to_src", "src_to_tgt"), src_pieces=src, tgt_pieces=tgt)
     np.testing.assert_allclose(got[0, 0], [[1, 0.5, 0.25]] * 2)
     np.testing.assert_allclose(got[1, 0], [[1, 1, 1], [0.2, 0.2, 0.2]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("view", ["output_step", "src_to_tgt"])
+def test_the_notebooks_cosine_as_it_computes_it(rng, view):
+    """Tokens in loops: the mean over the pairs of tokens of two words, rows of source words to norm 1, crop, cosine."""
+    src_of, tgt_of = [0, 0, 1, 2, 2, 2, 3], [0, 1, 1, 2, 3, 4, 4]
+    links = np.array([[0, 1], [2, 0], [3, 3]])
+    tokens = torch.from_numpy(rng.dirichlet(np.ones(7), size=7))  # who looks, who is seen
+    summed, count = torch.zeros(4, 5, dtype=torch.float64), torch.zeros(4, 5, dtype=torch.float64)
+    for i, src in enumerate(src_of):
+        for j, tgt in enumerate(tgt_of):
+            summed[src, tgt] += tokens[i, j] if view == "src_to_tgt" else tokens[j, i]
+            count[src, tgt] += 1
+    words = torch.nn.functional.normalize(summed / count, dim=1)
+    cropped = words[links[:, 0]][:, links[:, 1]].flatten()
+    wanted = torch.cosine_similarity(cropped, torch.eye(3, dtype=torch.float64).flatten(), dim=0)
+
+    pieces = {"src_pieces": np.bincount(src_of).astype(float), "tgt_pieces": np.bincount(tgt_of).astype(float)}
+    looked = pieces["src_pieces"][:, None] if view == "src_to_tgt" else pieces["tgt_pieces"][None]
+    stored = (summed.numpy() / looked).T[None, None]  # mean over the tokens that look, sum over those seen
+    block = as_scored(mean_over_tokens(stored, views=(view,), **pieces), "notebook")
+    assert score_links(block, links)[0, 0, SCORES.index("cosine")] == pytest.approx(wanted.item(), abs=1e-12)
+    assert score_links(stored, links)[0, 0, SCORES.index("cosine")] != pytest.approx(wanted.item(), abs=1e-3)
+
+
+def test_a_source_word_without_attention_stays_without():
+    assert unit_source_words(np.array([[0.0, 3.0], [0.0, 4.0]])).tolist() == [[0.0, 0.6], [0.0, 0.8]]
 
 
 def test_links_of_last_words_are_the_notebooks_loss():

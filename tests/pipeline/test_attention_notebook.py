@@ -84,7 +84,7 @@ def test_joint_cost_is_the_mean_over_token_pairs(folders, pairs):
         for side, text, words in ((0, pair.src_text, pair.src_words), (1, pair.tgt_text, pair.tgt_words)):
             at = [i for i, own in enumerate(sides) if own == side]
             shares = _words_by_hand(text, words, [coded["offset_mapping"][i] for i in at])
-            owners.append([*zip(at, shares, strict=True), (at[-1] + 1, {len(words) - 1: 1.0})])
+            owners.append(list(zip(at, shares, strict=True)))
         shape = len(pair.src_words), len(pair.tgt_words)
         for level, states in enumerate(out.hidden_states):
             plain = _token_costs(states[0].numpy(), states[0].numpy(), *owners, shape)
@@ -121,7 +121,7 @@ def test_the_manifest_says_which_convention(folders, pairs, tmp_path):
     assert seen["notebook"]["sentence"].startswith("dictionary forms by simplemma ")
     assert seen["notebook"]["target_tokens"] == "source tokeniser"
     assert "not squared" in seen["notebook"]["cost"]
-    assert "given to it" in seen["notebook"]["tokens_to_words"]
+    assert seen["notebook"]["tokens_to_words"].endswith("the special token after the last word is given to it")
     assert {key for key in seen["corrected"] if seen["corrected"][key] == seen["notebook"][key]} == {"heads"}
 
 
@@ -231,10 +231,10 @@ class TestPrecision:
             )  # fmt: skip
             found[dtype] = manifest["precision"]
             assert (found[dtype]["n_pairs"], found[dtype]["reference"]) == (len(pairs), "float32")
-        for quantity in ("attention", "cosine"):
+        for quantity, largest in (("attention", 1), ("cosine", 2)):  # a cosine may turn round
             rough, fine = found["bfloat16"][quantity], found["float16"][quantity]
             assert 0 < 2 * fine["mean"] < rough["mean"] < 0.1, "float16 has three bits more"
-            assert rough["mean"] < rough["max"] < 1
+            assert rough["mean"] < rough["max"] < largest
 
     def test_32_bits_have_none(self, folders, pairs, tmp_path):
         from pipeline.attention.extract import extract
