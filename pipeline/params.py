@@ -251,16 +251,16 @@ class Learn(Block):
     """Training transformers to transport."""
 
     preset: Literal["notebook", "paper", "preprint"] = "notebook"
-    prompts: Annotated[tuple[Literal["engineered", "plain"], ...], BeforeValidator(_as_tuple)] = Field(
-        default=("engineered", "plain"), min_length=1
+    prompts: Annotated[tuple[Literal["engineered", "plain", "plain_notebook"], ...], BeforeValidator(_as_tuple)] = (
+        Field(default=("engineered", "plain"), min_length=1)
     )
     n: Annotated[int, Field(ge=2)] = 7
     dim: Count = 1
     depth: Annotated[int, Field(ge=2)] = 20
-    mixing: Literal["fixed", "trained"] | None = None
+    mixing: Literal["fixed", "trained"] = "fixed"
     steps: Count = 4000
     batch: Count = 64
-    rate: Positive | None = 2e-3
+    rate: Positive | None = 5e-3
     schedule: Literal["constant", "linear"] = "linear"
     seeds: Count = 4
     seed: Seed = 2026

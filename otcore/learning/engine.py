@@ -96,14 +96,19 @@ class Engine:
         Whether the last layer is the reading layer, which attends to the first `n` tokens only.
     first_column : int
         Where the answer stands after the last layer.
+    hidden : int
+        Points, the last ones, that the reading layer does not attend to either.
     threads : int, optional
         All processors by default.
     """
 
-    def __init__(self, *, width: int, tokens: int, reads: bool, first_column: int, threads: int | None = None):
+    def __init__(
+        self, *, width: int, tokens: int, reads: bool, first_column: int, hidden: int = 0, threads: int | None = None
+    ):
         self._size = Size.of(width, tokens)
         self._reads = reads
         self._first_column = first_column
+        self._hidden = hidden
         self._threads = threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._threads)
 
@@ -122,7 +127,7 @@ class Engine:
             If weights and batch differ in dtype or width.
         """
         self._check(weights, batch)
-        n_blocks, n = len(batch.seed), batch.target.shape[2]
+        n_blocks, n_keys = len(batch.seed), batch.target.shape[2] - self._hidden
         loss = np.zeros(batch.lane_weight.shape, batch.prompt.dtype)
         shares = np.zeros((n_blocks, *weights.shape[1:]), batch.prompt.dtype)
         wanted = np.arange(len(weights)) if alive is None else alive
@@ -131,7 +136,7 @@ class Engine:
         def run(part: np.ndarray) -> None:
             run_blocks(
                 part, batch.prompt, batch.target, batch.lane_weight, batch.seed, weights,
-                HEADS, self._reads, n, self._first_column, loss, shares, self._size,
+                HEADS, self._reads, n_keys, self._first_column, loss, shares, self._size,
             )  # fmt: skip
 
         list(self._pool.map(run, np.array_split(blocks, self._threads)))

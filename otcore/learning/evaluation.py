@@ -16,7 +16,7 @@ from torch import Tensor
 from otcore.construction import annealed, constructed_weights
 from otcore.dual import log_mass, sinkhorn, squared_cost
 from otcore.learning.forward import answer, reading_attention, states
-from otcore.learning.presets import PRESETS, Problems, reading_column, residual_layers
+from otcore.learning.presets import PRESETS, Problems, hidden_points, reading_column, residual_layers
 from otcore.learning.training import FRESH, Settings, State, draw_batch, effective_weights, generator, start
 from otcore.plans import entropic_plan
 from otcore.prompt import engineered_prompt
@@ -102,16 +102,16 @@ def evaluate(settings: Settings, state: State, n: int, *, batch: int = 512) -> l
     batch : int
         Problems, the same for all seeds.
     """
-    reads = PRESETS[settings.preset].reading != "column"
+    reads, hidden = PRESETS[settings.preset].reading != "column", hidden_points(settings.shape)
     prompt, problems = fresh(settings, n, batch)
     alive = np.flatnonzero(state.alive)
     weights = model_weights(state)[alive]
     *_, last = states(prompt.expand(len(alive), *prompt.shape), weights, reads=reads)
     estimate = answer(
         last, weights, reads=reads, n=n, dim=settings.shape.dim,
-        first_column=reading_column(settings.preset, settings.shape),
+        first_column=reading_column(settings.preset, settings.shape), hidden=hidden,
     )  # fmt: skip
-    attention = reading_attention(last, weights[:, -1, :, : last.shape[-1]], n=n) if reads else None
+    attention = reading_attention(last, weights[:, -1, :, : last.shape[-1]], n=n, hidden=hidden) if reads else None
     scores: list[Score | None] = [None] * settings.seeds
     for row, index in enumerate(alive):
         scores[index] = score(estimate[row], None if attention is None else attention[row], problems)
@@ -173,14 +173,16 @@ def layer_maps(
     the last layer's head that is nearer to the plan stands for the reading weights. Seeds that have diverged are
     left out.
     """
-    reads = PRESETS[settings.preset].reading != "column"
+    reads, hidden = PRESETS[settings.preset].reading != "column", hidden_points(settings.shape)
     prompt, problems = fresh(settings, n, batch)
     weights = model_weights(state)[np.flatnonzero(state.alive)]
     seeds, width = weights.shape[0], prompt.shape[-1]
     levels = torch.stack(list(states(prompt.expand(seeds, *prompt.shape), weights, reads=reads)), 1)
     heads = [weights[:, -1, :, :width]] if reads else [weights[:, -1, :, at : at + width] for at in (0, 2 * width)]
     per_head = [
-        torch.stack([reading_attention(levels[:, level], head, n=n) for level in range(levels.shape[1])], 1)
+        torch.stack(
+            [reading_attention(levels[:, level], head, n=n, hidden=hidden) for level in range(levels.shape[1])], 1
+        )
         for head in heads
     ]
     match = torch.from_numpy(problems.match)

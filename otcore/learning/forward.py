@@ -42,11 +42,14 @@ def states(
 
 
 def reading_attention(
-    state: Float[Tensor, "seed batch token width"], score: Float[Tensor, "seed width width"], *, n: int
+    state: Float[Tensor, "seed batch token width"], score: Float[Tensor, "seed width width"], *, n: int, hidden: int = 0
 ) -> Float[Tensor, "seed batch n n"]:
-    """Return softmax_rows(Z P Z^T) between the n points alone: rows y, columns x (eq. 10)."""
+    """Return softmax_rows(Z P Z^T) between the n points alone, the last `hidden` unseen: rows y, columns x (eq. 10)."""
     points = state[:, :, :n]
-    return torch.softmax((points @ score[:, None]) @ points.mT, dim=-1)
+    scores = (points @ score[:, None]) @ points.mT
+    if hidden:
+        scores = scores.index_fill(-1, torch.arange(n - hidden, n, device=scores.device), -torch.inf)
+    return torch.softmax(scores, dim=-1)
 
 
 def answer(
@@ -57,6 +60,7 @@ def answer(
     n: int,
     dim: int,
     first_column: int,
+    hidden: int = 0,
 ) -> Float[Tensor, "seed batch n dim"]:
     """Return the model's estimate of P* x from the last state of the residual stream."""
     columns = slice(first_column, first_column + dim)
@@ -64,7 +68,7 @@ def answer(
         return state[:, :, :n, columns]
     width = state.shape[-1]
     value = state[:, :, :n] @ weights[:, -1, :, width : 2 * width][:, None]
-    attention = reading_attention(state, weights[:, -1, :, :width], n=n)
+    attention = reading_attention(state, weights[:, -1, :, :width], n=n, hidden=hidden)
     return (attention @ value)[..., columns]
 
 
@@ -85,13 +89,16 @@ class TorchEngine:
         Whether the last layer is the reading layer.
     first_column : int
         Where the answer stands after the last layer.
+    hidden : int
+        Points, the last ones, that the reading layer does not attend to.
     device : str
         On ``cuda`` a step is captured once as a CUDA graph and then replayed: hundreds of small kernels, one launch.
     """
 
-    def __init__(self, *, reads: bool, first_column: int, device: str = "cpu"):
+    def __init__(self, *, reads: bool, first_column: int, hidden: int = 0, device: str = "cpu"):
         self._reads = reads
         self._first_column = first_column
+        self._hidden = hidden
         self._device = torch.device(device)
         self._batch: Batch | None = None
         self._inputs: list[Tensor] = []
@@ -136,7 +143,9 @@ class TorchEngine:
         weights, prompt, target, share = self._inputs
         *_, last = states(prompt, weights, reads=self._reads)
         n, dim = target.shape[2:]
-        estimate = answer(last, weights, reads=self._reads, n=n, dim=dim, first_column=self._first_column)
+        estimate = answer(
+            last, weights, reads=self._reads, n=n, dim=dim, first_column=self._first_column, hidden=self._hidden
+        )
         loss = (share[..., None, None] * (estimate - target).square()).sum((1, 2, 3))
         return loss.detach(), torch.autograd.grad(loss.sum(), weights)[0]
 

@@ -20,11 +20,10 @@ from otcore._checks import broken_rule, check_choice, check_count
 from otcore.prompt import Marginals, columns, engineered_prompt, plain_prompt
 
 PresetName = Literal["paper", "notebook", "preprint"]
-PromptName = Literal["engineered", "plain"]
-PROMPTS: tuple[PromptName, ...] = ("engineered", "plain")
+PromptName = Literal["engineered", "plain", "plain_notebook"]
+PROMPTS: tuple[PromptName, ...] = ("engineered", "plain", "plain_notebook")
 Mixing = Literal["fixed", "trained"]
 MIXINGS: tuple[Mixing, ...] = ("fixed", "trained")
-FIXED: tuple[Mixing, Mixing] = ("fixed", "fixed")
 HEADS = 2
 GRID = 50
 """The notebook draws x from {0, 1, ..., 49} / 50."""
@@ -40,17 +39,15 @@ class Preset:
         gamma: attention enters the residual stream times -gamma.
     rate : float
         Step size of Adam.
-    updates_per_step : tuple of int
-        Times that Adam applies a gradient, with the engineered and with the plain prompt. The notebook hands every
-        parameter to its optimiser twice; the losses that it printed for the plain prompt fit one time, which
-        is an inference (docs/theory.md, section 6).
-    mixing : tuple of {"fixed", "trained"}
-        Whether B_j stays -step_size I or is trained from there, with either prompt; for the notebook inferred in
-        the same way.
+    counts_per_step : int
+        How far Adam's counter, which corrects its averages early on, moves with a step. The notebook hands every
+        parameter to its optimiser twice; on its GPU the two updates start from the same values and leave one, but the
+        counter stands on the host and moves twice (docs/theory.md, section 6).
     samples : int
         Training problems, all used in each step.
     redraw_every : int or None
-        Steps after which they are drawn anew; None keeps them.
+        Steps that share a draw, after the first step, which has one of its own (the notebook draws anew after
+        steps 0, 50, 100, ...); None keeps the first draw.
     problems : {"permutation", "distinct"}
         x is a permutation of {1/n, ..., n/n} and y_i = i/n; or x are distinct numbers of a grid and y_i = (i-1)/n.
     memory : {"zeros", "random"}
@@ -68,8 +65,7 @@ class Preset:
 
     step_size: float
     rate: float
-    updates_per_step: tuple[int, int]
-    mixing: tuple[Mixing, Mixing]
+    counts_per_step: int
     samples: int
     redraw_every: int | None
     problems: Literal["permutation", "distinct"]
@@ -81,15 +77,9 @@ class Preset:
 
 
 PRESETS: dict[PresetName, Preset] = {
-    "paper": Preset(
-        0.05, 1e-3, (1, 1), FIXED, 1000, None, "permutation", "zeros", (1.0, 1.0), "trained", False, "unit"
-    ),
-    "notebook": Preset(
-        0.1, 5e-4, (2, 1), ("trained", "fixed"), 1000, 50, "distinct", "random", (0.5, 1.0), "copy", True, "unit"
-    ),
-    "preprint": Preset(
-        0.05, 1e-3, (1, 1), FIXED, 500, None, "permutation", "zeros", (1.0, 1.0), "column", False, "uniform"
-    ),
+    "paper": Preset(0.05, 1e-3, 1, 1000, None, "permutation", "zeros", (1.0, 1.0), "trained", False, "unit"),
+    "notebook": Preset(0.1, 5e-4, 2, 1000, 50, "distinct", "random", (0.5, 1.0), "copy", True, "uniform"),
+    "preprint": Preset(0.05, 1e-3, 1, 500, None, "permutation", "zeros", (1.0, 1.0), "column", False, "uniform"),
 }
 
 
@@ -105,7 +95,9 @@ class Shape:
         Dimension of a point; 1 is sorting.
     depth : int
         Layers.
-    prompt : {"engineered", "plain"}
+    prompt : {"engineered", "plain", "plain_notebook"}
+        ``plain_notebook`` is the plain prompt as the notebook reads it: its reading layer was written for the
+        engineered prompt, so it copies the column of y, and hides the last point in the belief that it is the memory row.
     """
 
     n: int = 7
@@ -158,6 +150,8 @@ def check_settings(preset: PresetName, shape: Shape) -> None:
     check_count("dim", shape.dim)
     check_count("depth", shape.depth, at_least=2)
     settings = PRESETS[preset]
+    if shape.prompt == "plain_notebook" and preset != "notebook":
+        raise broken_rule("prompt", "engineered or plain, unless the preset is notebook", shape.prompt, "Use plain.")
     if settings.problems == "distinct" and shape.dim == 1 and shape.n > GRID:
         raise broken_rule(
             "n", f"at most {GRID}, the distinct numbers of the notebook", str(shape.n), "Use preset paper."
@@ -196,7 +190,7 @@ def draw_prompt(
 ) -> Float[torch.Tensor, "batch token width"]:
     """Return the prompts of the problems in float64, with the preset's start of the memory columns."""
     x, y = torch.from_numpy(problems.x), torch.from_numpy(problems.y)
-    if prompt == "plain":
+    if prompt != "engineered":
         return plain_prompt(x, y)
     settings = PRESETS[preset]
     state = engineered_prompt(x, y, marginals=settings.marginals)
@@ -239,4 +233,11 @@ def trainable(preset: PresetName, shape: Shape) -> Float[np.ndarray, "layer widt
 
 def reading_column(preset: PresetName, shape: Shape) -> int:
     """Return the first of the `dim` columns that hold the answer after the last layer."""
-    return 0 if PRESETS[preset].reading == "copy" else shape.width - shape.dim
+    if PRESETS[preset].reading != "copy":
+        return shape.width - shape.dim
+    return shape.dim if shape.prompt == "plain_notebook" else 0
+
+
+def hidden_points(shape: Shape) -> int:
+    """Return how many of the last points the reading layer does not see."""
+    return int(shape.prompt == "plain_notebook")

@@ -19,7 +19,6 @@ from otcore.learning.presets import (
     HEADS,
     MIXINGS,
     PRESETS,
-    PROMPTS,
     Mixing,
     PresetName,
     Problems,
@@ -28,6 +27,7 @@ from otcore.learning.presets import (
     draw_problems,
     draw_prompt,
     draw_weights,
+    hidden_points,
     reading_column,
     residual_layers,
     trainable,
@@ -60,8 +60,8 @@ class Settings:
         Adam's step size; by default the preset's.
     schedule : {"constant", "linear"}
         Whether the step size stays, as in all versions of the experiment, or falls to 0 at the last step.
-    mixing : {"fixed", "trained"}, optional
-        B_j = -step_size I in every layer, or trained from there; by default the preset's.
+    mixing : {"fixed", "trained"}
+        B_j = -step_size I in every layer, as in all versions of the experiment, or trained from there.
     diverged_above : float
         A loss above this, or one that is no number, ends a seed's training.
     """
@@ -74,7 +74,7 @@ class Settings:
     seed: int = 2026
     rate: float | None = None
     schedule: str = "constant"
-    mixing: Mixing | None = None
+    mixing: Mixing = "fixed"
     diverged_above: float = 10.0
 
     def __post_init__(self) -> None:
@@ -85,7 +85,7 @@ class Settings:
         check_positive("rate", self.adam_rate, remedy="The presets use 5e-4 and 1e-3.")
         check_positive("diverged_above", self.diverged_above, remedy="The loss starts between 0.1 and 5.")
         check_choice("schedule", self.schedule, SCHEDULES)
-        check_choice("mixing", self.mixing or "fixed", MIXINGS)
+        check_choice("mixing", self.mixing, MIXINGS)
 
     @property
     def samples(self) -> int:
@@ -96,16 +96,6 @@ class Settings:
     def adam_rate(self) -> float:
         """Return the step size of Adam at the first step."""
         return PRESETS[self.preset].rate if self.rate is None else self.rate
-
-    @property
-    def updates(self) -> int:
-        """Return how often Adam applies a gradient."""
-        return PRESETS[self.preset].updates_per_step[PROMPTS.index(self.shape.prompt)]
-
-    @property
-    def trains_mixing(self) -> bool:
-        """Return whether B_j is trained."""
-        return (self.mixing or PRESETS[self.preset].mixing[PROMPTS.index(self.shape.prompt)]) == "trained"
 
     def rate_at(self, step: int) -> float:
         """Return the step size of Adam at a step, counted from 0.
@@ -202,10 +192,21 @@ def effective_weights(
     return merged
 
 
+def draw_number(settings: Settings, step: int) -> int:
+    """Return which draw of problems a step trains on.
+
+    Examples
+    --------
+    >>> [draw_number(Settings(preset="notebook"), step) for step in (0, 1, 50, 51)]
+    [0, 1, 1, 2]
+    """
+    redraw = PRESETS[settings.preset].redraw_every
+    return -(-step // redraw) if redraw else 0
+
+
 def draw_training_batch(settings: Settings, step: int) -> Batch:
     """Return the problems that all seeds train on at a step."""
-    redraw = PRESETS[settings.preset].redraw_every
-    draw = step // redraw if redraw else 0
+    draw = draw_number(settings, step)
     prompts, targets = [], []
     for index in range(settings.seeds):
         rng = generator(settings.seed + index, PROBLEMS, draw)
@@ -227,10 +228,12 @@ def engine_of(settings: Settings, *, threads: int | None = None, device: str = "
     """Return the engine that fits a model's shape and reading: compiled on the processor, torch on a GPU."""
     reads = PRESETS[settings.preset].reading != "column"
     first_column = reading_column(settings.preset, settings.shape)
+    shape, hidden = settings.shape, hidden_points(settings.shape)
     if device != "cpu":
-        return TorchEngine(reads=reads, first_column=first_column, device=device)
-    shape = settings.shape
-    return Engine(width=shape.width, tokens=shape.tokens, reads=reads, first_column=first_column, threads=threads)
+        return TorchEngine(reads=reads, first_column=first_column, hidden=hidden, device=device)
+    return Engine(
+        width=shape.width, tokens=shape.tokens, reads=reads, first_column=first_column, hidden=hidden, threads=threads
+    )
 
 
 def train(
@@ -256,11 +259,10 @@ def train(
     state = start(settings) if state is None else state
     engine = engine_of(settings, threads=threads, device=device)
     mask = trainable(settings.preset, settings.shape).astype(np.float32)
-    redraw = PRESETS[settings.preset].redraw_every
-    batch = None
+    batch, drawn = None, -1
     while state.step < settings.steps and state.alive.any():
-        if batch is None or (redraw and state.step % redraw == 0):
-            batch = draw_training_batch(settings, state.step)
+        if batch is None or draw_number(settings, state.step) != drawn:
+            batch, drawn = draw_training_batch(settings, state.step), draw_number(settings, state.step)
         alive = np.flatnonzero(state.alive)
         result = engine.evaluate(effective_weights(state.weights, state.mixing), batch, alive=alive)
         state.loss[alive] = result.loss[alive]
@@ -279,16 +281,14 @@ def _update(settings: Settings, state: State, gradient: np.ndarray, mask: np.nda
     weights, mixing = state.weights[alive], state.mixing[alive]
     d_weights, d_mixing = _chain(gradient[alive], weights, mixing)
     slope = np.concatenate([(d_weights * mask).reshape(len(alive), -1), d_mixing.reshape(len(alive), -1)], axis=1)
-    if not settings.trains_mixing:
+    if settings.mixing == "fixed":
         slope[:, weights[0].size :] = 0.0
-    change = np.zeros_like(slope)
     first, second = state.first[alive], state.second[alive]
-    rate, updates = settings.rate_at(state.step), settings.updates
-    for count in range(state.step * updates + 1, (state.step + 1) * updates + 1):
-        first += (1 - BETAS[0]) * (slope - first)
-        second += (1 - BETAS[1]) * (slope * slope - second)
-        root = np.sqrt(second / np.float32(1 - BETAS[1] ** count)) + np.float32(EPSILON)
-        change -= np.float32(rate / (1 - BETAS[0] ** count)) * first / root
+    count = (state.step + 1) * PRESETS[settings.preset].counts_per_step
+    first += (1 - BETAS[0]) * (slope - first)
+    second += (1 - BETAS[1]) * (slope * slope - second)
+    root = np.sqrt(second / np.float32(1 - BETAS[1] ** count)) + np.float32(EPSILON)
+    change = -np.float32(settings.rate_at(state.step) / (1 - BETAS[0] ** count)) * first / root
     state.first[alive], state.second[alive] = first, second
     state.weights[alive] = weights + change[:, : weights[0].size].reshape(weights.shape)
     state.mixing[alive] = mixing + change[:, weights[0].size :].reshape(mixing.shape)

@@ -14,7 +14,7 @@ from pipeline.report.tables import Table
 from pipeline.report.theory import Section, claims_table, settings_table
 from pipeline.report.wording import MINUS, count, listed, number
 
-NOTHING: dict[str, Any] = {"claims": [], "prompts": {}, "published_loss": {}, "loss_around": {}, "loss_at_step": {}}
+NOTHING: dict[str, Any] = {"claims": [], "prompts": {}, "published_loss": {}, "loss_at_step": {}}
 CONTROLS = {
     "chance": "guessing",
     "constructed": "constructed",
@@ -89,7 +89,9 @@ def _lead(prompts: Mapping[str, Mapping]) -> str:
     """Return what was trained, and what became of the seeds."""
     settings = next(iter(prompts.values()))["settings"]
     dead = {prompt: metrics["n_diverged"] for prompt, metrics in sorted(prompts.items())}
-    fate = listed([f"{n} of {len(prompts[prompt]['seeds'])} on the {prompt} prompt" for prompt, n in dead.items()])
+    fate = listed(
+        [f"{n} of {len(prompts[prompt]['seeds'])} on the {figures.LONG[prompt]}" for prompt, n in dead.items()]
+    )
     diverged = f"Seeds that diverged: {fate}." if any(dead.values()) else "No seed diverged."
     falling = ", falling to 0" if settings["schedule"] == "linear" else ""
     rate = next(iter(prompts.values()))["rate"]
@@ -104,13 +106,13 @@ def _lead(prompts: Mapping[str, Mapping]) -> str:
 def _blocks(learned: Mapping[str, Any], maps: Mapping[str, Mapping]) -> Iterable[Block]:
     prompts = learned["prompts"]
     one = "engineered" if "engineered" in maps else min(maps)
-    seed = f"The first seed that lives ({maps[one]['seed']}), {one} prompt; one problem, not seen in training."
+    seed = f"The first seed that lives ({maps[one]['seed']}), {figures.LONG[one]}; one problem, not seen in training."
     printed = _printed_table(learned)
     circles = " Open circles are what the paper’s notebook printed." if printed else ""
     yield _block(
         "Figure 2 · training",
         figures.training_figure(learned),
-        "Training loss of every seed on the engineered and on the plain prompt.",
+        "Training loss of every seed on every prompt.",
         f"Lower is better; the axis is logarithmic.{circles}",
         f"{_n_seeds(prompts)} Mean squared error on the problems of each step.",
         table=printed,
@@ -141,7 +143,7 @@ def _blocks(learned: Mapping[str, Any], maps: Mapping[str, Mapping]) -> Iterable
     )
     yield _block(
         "Figure 10 · distance", figures.depth_figure(learned),
-        "Distance of attention from the plan over depth, every seed of both prompts.",
+        "Distance of attention from the plan over depth, every seed of every prompt.",
         "0 is the plan, 1 is farthest; grey lines are the same models before training.",
         f"{_n_seeds(prompts)} Mean over {count(next(iter(prompts.values()))['settings']['test_problems'])} problems not seen in training.",
     )  # fmt: skip
@@ -154,7 +156,7 @@ def _block(
 
 
 def _n_seeds(prompts: Mapping[str, Mapping]) -> str:
-    return f"n = {listed([f'''{len(metrics['seeds'])} seeds ({prompt})''' for prompt, metrics in sorted(prompts.items())])}."
+    return f"n = {listed([f'''{len(metrics['seeds'])} seeds ({figures.SHORT[prompt]})''' for prompt, metrics in sorted(prompts.items())])}."
 
 
 def _printed_table(learned: Mapping[str, Any]) -> Table | None:
@@ -163,13 +165,11 @@ def _printed_table(learned: Mapping[str, Any]) -> Table | None:
     if frame.empty:
         return None
     rows = [
-        [row["prompt"], count(row["step"]), _digits(row["printed"]), f"{_digits(row['ours'])} [{_digits(row['low'])}, {_digits(row['high'])}]", f"{row['ratio']:.2f}", _digits(row['at_step']), f"{row['ratio_at_step']:.2f}"]
+        [figures.SHORT[row["prompt"]], count(row["step"]), _digits(row["printed"]), f"{_digits(row['ours'])} [{_digits(row['low'])}, {_digits(row['high'])}]", f"{row['ratio']:.2f}"]
         for row in frame.to_dict("records")
     ]  # fmt: skip
-    caption = "Loss at the steps that the notebook printed: theirs (one seed, 1,000 problems a step), ours (every seed’s median within 250 steps; median, smallest and largest of the seeds), ours over theirs; then our median at the step itself, which jumps from one draw of problems to the next. Whether B is trained and gradients are applied twice was inferred from these printed losses, so that agreement is no independent confirmation."
-    return Table(
-        ["prompt", "step", "printed", "ours", "ratio", "at the step", "ratio"], rows, n_labels=1, caption=caption
-    )
+    caption = "Loss at the steps that the notebook printed: theirs (one seed, 1,000 problems a step), ours (median of the seeds, with the smallest and the largest), ours over theirs. Its run without prompt engineering is “plain (notebook)”: the reading layer was written for the engineered prompt, so it copies the column of y and hides the last point. The plain prompt, read as it should be, is not the notebook’s."
+    return Table(["prompt", "step", "printed", "ours", "ratio"], rows, n_labels=1, caption=caption)
 
 
 def _digits(value: float | None) -> str:
@@ -183,7 +183,9 @@ def _seeds_table(learned: Mapping[str, Any]) -> Table:
     for row in frame.to_dict("records"):
         fate = "lives" if pd.isna(row["diverged_at"]) else f"diverged at {count(row['diverged_at'])}"
         shares = ["–" if pd.isna(row[name]) else number(float(row[name]), 3) for name in sizes]
-        rows.append([str(row["prompt"]), str(row["seed"]), fate, count(row["steps"]), _digits(row["loss"]), *shares])
+        rows.append(
+            [figures.SHORT[row["prompt"]], str(row["seed"]), fate, count(row["steps"]), _digits(row["loss"]), *shares]
+        )
     head = ["prompt", "seed", "fate", "steps", "last loss", *(name.replace("exact ", "") for name in sizes)]
     return Table(
         head,
@@ -212,7 +214,9 @@ def _controls_table(metrics: Mapping[str, Any]) -> Table:
         if control is not None:
             with_reg = f", λ = {control['reg']:g}" if "reg" in control else ""
             rows.append([f"{text}{with_reg}", *shares(control)])
-    caption = f"{metrics['prompt'].capitalize()} prompt: share of permutations found exactly, by number of points."
+    caption = (
+        f"{figures.LONG[metrics['prompt']].capitalize()}: share of permutations found exactly, by number of points."
+    )
     return Table(["model", *(f"n = {n}" for n in sizes)], rows, caption=caption)
 
 

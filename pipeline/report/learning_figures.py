@@ -20,8 +20,15 @@ from pipeline.report.style import INK, QUIET, RULE, TRAINED, Drawing, Layout, dr
 from pipeline.report.wording import count, listed, number
 
 PLAIN = "#009E73"
-COLOURS: dict[Any, str] = {"engineered": TRAINED, "plain": PLAIN}
-DASHES: dict[Any, Any] = {"engineered": "-", "plain": (0, (4, 1.5))}
+MISREAD = "#CC79A7"
+COLOURS: dict[Any, str] = {"engineered": TRAINED, "plain": PLAIN, "plain_notebook": MISREAD}
+DASHES: dict[Any, Any] = {"engineered": "-", "plain": (0, (4, 1.5)), "plain_notebook": (0, (1, 1))}
+SHORT: dict[Any, str] = {"engineered": "engineered", "plain": "plain", "plain_notebook": "plain (notebook)"}
+LONG: dict[Any, str] = {
+    "engineered": "engineered prompt",
+    "plain": "plain prompt",
+    "plain_notebook": "plain prompt as the notebook reads it",
+}
 PLAN = "P*"
 NORM = Normalize(0.0, 1.0)
 
@@ -100,7 +107,7 @@ def ablation_maps_figure(maps: Mapping[str, Mapping[str, Any]], n: int) -> Pictu
     rows = {}
     for prompt, found in maps.items():
         size = str(n) if str(n) in found["sizes"] else min(found["sizes"], key=int)
-        rows[f"{prompt} prompt"] = found["sizes"][size]
+        rows[LONG[prompt]] = found["sizes"][size]
     return _grid("figure10_maps", rows, "Trained models")
 
 
@@ -167,7 +174,7 @@ def _end_labels(panel: Axes, frame: pd.DataFrame, layout: Layout, published: Map
     for prompt in middle.sort_values().index:
         last = max(np.log10(middle[prompt]), last + gap)
         panel.annotate(
-            f" {prompt}", xy=(1.0, 10**last), xycoords=("axes fraction", "data"), va="center",
+            f" {SHORT[prompt]}", xy=(1.0, 10**last), xycoords=("axes fraction", "data"), va="center",
             color=COLOURS[prompt], annotation_clip=False,
         )  # fmt: skip
     if published:
@@ -181,7 +188,7 @@ def _training_finding(learned: Learned, frame: pd.DataFrame, published: Mapping[
         last = rows[rows["step"] == rows["step"].max()]["loss"]
         dead = metrics["n_diverged"]
         lost = f"; {dead} of {len(metrics['seeds'])} seeds diverged" if dead else ""
-        parts.append(f"{prompt} prompt {last.median():.2g} (seeds from {last.min():.2g} to {last.max():.2g}{lost})")
+        parts.append(f"{LONG[prompt]} {last.median():.2g} (seeds from {last.min():.2g} to {last.max():.2g}{lost})")
     steps = count(frame["step"].max())
     shown = " Open circles: what the paper’s notebook printed, for 1,000 problems a step." if published else ""
     return f"Training loss by step on a logarithmic scale; at step {steps}: {listed(parts)}.{shown}"
@@ -202,7 +209,7 @@ def _distances(learned: Learned) -> pd.DataFrame:
 
 def _depth_labels(rows: pd.DataFrame) -> list[tuple[float, str, str]]:
     ends = rows[rows["level"] == rows["level"].max()].groupby(["when", "prompt"])["distance"].median()
-    labels = [(float(value), f" {prompt}", COLOURS[prompt]) for prompt, value in ends["trained"].items()]
+    labels = [(float(value), f" {SHORT[prompt]}", COLOURS[prompt]) for prompt, value in ends["trained"].items()]
     return [*labels, (float(ends["untrained"].median()), " untrained", QUIET)]
 
 
@@ -211,7 +218,7 @@ def _depth_finding(frame: pd.DataFrame) -> str:
     parts = []
     for prompt, line in rows.groupby("prompt"):
         middle = line.groupby("level")["distance"].median()
-        parts.append(f"{prompt} prompt from {number(middle.iloc[0], 2)} at the prompt to {number(middle.iloc[-1], 2)}")
+        parts.append(f"{LONG[prompt]} from {number(middle.iloc[0], 2)} at the prompt to {number(middle.iloc[-1], 2)}")
     return (
         f"Distance of attention from P* over depth, median of the seeds: {listed(parts)}; 0 is the plan, 1 is farthest."
     )
@@ -305,13 +312,10 @@ def seed_table(learned: Learned) -> pd.DataFrame:
 
 
 def printed_table(learned: Learned) -> pd.DataFrame:
-    """Return our losses near the steps that the notebook printed, beside its own: median, smallest and largest seed."""
+    """Return our losses at the steps that the notebook printed, beside its own: median, smallest and largest seed."""
     rows = []
     for prompt, printed in sorted(learned["published_loss"].items()):
         for step, theirs in sorted(printed.items(), key=lambda entry: int(entry[0])):
-            if ours := learned["loss_around"][prompt][step]:
-                itself = median(learned["loss_at_step"][prompt][step])
-                around = (median(ours), min(ours), max(ours), median(ours) / theirs)
-                rows.append((prompt, int(step), theirs, *around, itself, itself / theirs))
-    columns = ["prompt", "step", "printed", "ours", "low", "high", "ratio", "at_step", "ratio_at_step"]
-    return pd.DataFrame(rows, columns=columns)
+            if ours := learned["loss_at_step"][prompt][step]:
+                rows.append((prompt, int(step), theirs, median(ours), min(ours), max(ours), median(ours) / theirs))
+    return pd.DataFrame(rows, columns=["prompt", "step", "printed", "ours", "low", "high", "ratio"])

@@ -70,7 +70,7 @@ def learn(
     Parameters
     ----------
     params : Learn
-    prompt : {"engineered", "plain"}
+    prompt : {"engineered", "plain", "plain_notebook"}
     work : Path
         Folder for checkpoints; a run that was killed goes on from there, with the same result.
     live : Path

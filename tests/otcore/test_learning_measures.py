@@ -90,7 +90,7 @@ class TestPresets:
         for preset in PRESETS:
             prompt = draw_prompt(rng, preset, "engineered", draw_problems(rng, preset, batch=2000, n=7))
             memory[preset] = prompt[:, :7, 8:10]
-            assert prompt[0, 7, 7].item() == pytest.approx(-1 / 7 if preset == "preprint" else -1.0)
+            assert prompt[0, 7, 7].item() == pytest.approx(-1.0 if preset == "paper" else -1 / 7)
         assert not memory["paper"].any() and not memory["preprint"].any()
         u, v = memory["notebook"].unbind(-1)
         assert (u.mean().item(), u.std().item()) == pytest.approx((0.0, 1.0), abs=0.03)

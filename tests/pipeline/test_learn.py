@@ -141,11 +141,11 @@ def test_progress_is_there_for_dvclive(tmp_path):
 def test_a_diverged_seed_is_counted_and_the_others_learn_as_without_it(learned):
     metrics, maps = learned.partial
     whole, _ = learned.whole
-    assert learned.said == ["learn: engineered: 1 of 3 seeds diverged, at steps [0]"]
+    assert learned.said == ["learn: engineered: 1 of 3 seeds diverged, at steps [1]"]
     dead = [seed for seed in metrics["seeds"] if seed["diverged_at"] is not None]
     assert metrics["n_diverged"] == 1 and whole["n_diverged"] == 0
-    assert (dead[0]["diverged_at"], dead[0]["steps"], dead[0]["trained"], dead[0]["untrained"]) == (0, 0, None, None)
-    assert set(dead[0]["loss"].values()) == {None}
+    assert (dead[0]["diverged_at"], dead[0]["steps"], dead[0]["trained"], dead[0]["untrained"]) == (1, 1, None, None)
+    assert [step for step, loss in dead[0]["loss"].items() if loss is not None] == ["0"]
     living = [seed for seed in metrics["seeds"] if seed["diverged_at"] is None]
     assert living == [seed for seed in whole["seeds"] if seed["seed"] != dead[0]["seed"]]
     assert maps["seed"] == living[0]["seed"]

@@ -17,7 +17,7 @@ from tests.pipeline.learn_factory import learned  # noqa: F401 - a fixture
 from tests.pipeline.report_factory import measured  # noqa: F401 - a fixture
 
 PUBLISHED = {
-    "preset": "notebook", "n": 7, "dim": 1, "depth": 20, "mixing": None, "batch": 1000, "rate": None,
+    "preset": "notebook", "n": 7, "dim": 1, "depth": 20, "mixing": "fixed", "batch": 1000, "rate": None,
     "schedule": "constant", "steps": 5000, "seed": 2026,
 }  # fmt: skip
 STEMS = ["figure2_training", "figure2_maps", "figure_learning_sizes", "figure10_maps", "figure10_depth"]
@@ -102,8 +102,15 @@ def test_losses_are_held_against_the_printed_ones(loss, verdict, value):
     assert "learning_notebook_engineered_2000" not in claim
 
 
+def test_the_plain_prompt_that_is_held_against_the_printed_one_is_the_notebooks():
+    loss = {"1000": 3.985447e-2}
+    assert not [name for name in claimed(metrics(seed(loss=loss), prompt="plain")) if "notebook" in name]
+    found = claimed(metrics(seed(loss=loss), prompt="plain_notebook"))["learning_notebook_plain_notebook_1000"]
+    assert found.value == pytest.approx(1.0) and "on the plain prompt" in found.statement
+
+
 @pytest.mark.parametrize(
-    "other", [{"rate": 2e-3}, {"schedule": "linear"}, {"mixing": "fixed"}, {"batch": 64}, {"n": 8}]
+    "other", [{"rate": 2e-3}, {"schedule": "linear"}, {"mixing": "trained"}, {"batch": 64}, {"n": 8}]
 )
 def test_losses_of_other_settings_are_not(other):
     one = metrics(seed(loss={"1000": 2.9e-3}), **other)
@@ -122,9 +129,10 @@ def test_merging_passes_over_maps_and_keeps_printed_losses_where_they_apply(tmp_
     (tmp_path / "engineered_maps.json").write_text("{}", encoding="utf-8")
     merged = merge_learn(tmp_path.glob("*.json"))
     assert merged["prompts"].keys() == {"engineered", "plain"}
-    assert merged["published_loss"]["engineered"]["1000"] == 0.00287696 and merged["published_loss"]["plain"] == {}
-    near = merged["loss_around"]["engineered"]
-    assert (near["0"], near["1000"], near["2000"]) == ([0.2], [3e-3], [])
+    assert merged["published_loss"].keys() == {"engineered"}, "the notebook's plain prompt is another one"
+    assert merged["published_loss"]["engineered"]["1000"] == 0.00287696
+    ours = merged["loss_at_step"]["engineered"]
+    assert (ours["0"], ours["1000"], ours["2000"]) == ([0.2], [3e-3], [])
     assert {"learning_prompt", "learning_notebook_engineered_1000"} < {claim["id"] for claim in merged["claims"]}
 
 
@@ -166,7 +174,7 @@ def test_section_shows_every_seed_and_what_became_of_it(learned, undrawn):
     assert "Seeds that diverged: 1 of 3 on the engineered prompt and 0 of 3 on the plain prompt." in section.lead[0]
     (seeds,), controls = section.more[0][1], section.more[1][1]
     fates = [(row[0], row[2]) for row in seeds.rows]
-    assert sorted(fates) == [("engineered", "diverged at 0")] + [("engineered", "lives")] * 2 + [("plain", "lives")] * 3
+    assert sorted(fates) == [("engineered", "diverged at 1")] + [("engineered", "lives")] * 2 + [("plain", "lives")] * 3
     assert [len(table.rows) for table in controls] == [2 * 2 + 4, 2 * 3 + 4]  # before and after training, and controls
     assert len(section.tables[0].rows) == len(read_learned(learned.folder)["claims"]) == 6
 
@@ -186,7 +194,8 @@ def test_data_of_a_figure_is_what_the_stage_wrote(learned, undrawn):
     section = learning_section(read_learned(learned.folder), learned.folder)
     training, maps, *_, depth = (pd.read_csv(io.StringIO(block.data)) for block in section.blocks)
     alive = [one for written in (learned.partial[0], learned.plain[0]) for one in written["seeds"] if one["trained"]]
-    wanted = [loss for one in alive for loss in one["loss"].values()]
+    written = [one for found in (learned.partial[0], learned.plain[0]) for one in found["seeds"]]
+    wanted = [loss for one in written for loss in one["loss"].values() if loss is not None]
     assert training["loss"].tolist() == pytest.approx(wanted, abs=1e-6)
     trained = depth.query("when == 'trained' and plan == 'exact'")["distance"].tolist()
     assert trained == pytest.approx([x for one in alive for x in one["trained"]["distance"]["exact"]], abs=1e-6)
@@ -225,7 +234,7 @@ def test_printed_losses_stand_beside_ours_under_the_notebooks_settings_only(lear
     (folder / "engineered.json").write_text(json.dumps(as_notebook(one, [4e-3, 6e-3])), encoding="utf-8")
     (folder / "engineered_maps.json").write_text(json.dumps(learned.partial[1]), encoding="utf-8")
     found = learning_section(read_learned(tmp_path), tmp_path).blocks[0]
-    assert found.table.rows[-1] == ["engineered", "1,000", "0.0029", "0.005 [0.004, 0.006]", "1.74", "0.005", "1.74"]
+    assert found.table.rows[-1] == ["engineered", "1,000", "0.0029", "0.005 [0.004, 0.006]", "1.74"]
     assert "Open circles" in " ".join(found.caption)
     assert "Open circles" in found.drawing.svg
 
@@ -251,14 +260,3 @@ def test_the_page_holds_the_section_and_its_numbers_in_one_file(learned, measure
     assert "1 of 3 on the engineered prompt" in text and "nothing in <code>reports/metrics/learn</code>" not in text
     assert json.loads((tmp_path / "out" / "metrics" / "learn.json").read_text(encoding="utf-8")) == read_learned(folder)
     assert {path.stem for path in (tmp_path / "out" / "figures").iterdir()} == set(STEMS)
-
-
-def test_the_table_of_printed_losses_shows_the_step_itself_beside_its_surroundings():
-    learned = {
-        "prompts": {"engineered": {}},
-        "published_loss": {"engineered": {"5000": 1e-4}},
-        "loss_around": {"engineered": {"5000": [1e-4, 2e-4, 3e-4]}},
-        "loss_at_step": {"engineered": {"5000": [1e-4, 4e-4, 9.0]}},
-    }
-    row = learning_figures.printed_table(learned).iloc[0]
-    assert (row["ratio"], row["ratio_at_step"]) == (pytest.approx(2.0), pytest.approx(4.0))
