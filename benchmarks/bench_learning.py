@@ -110,6 +110,7 @@ def main() -> None:
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(options.turns):
         for name, run in runs.items():
+            run()  # not timed: torch's threads still spin after the run before, and its data fill the cache
             seconds[name].append(timed(run))
 
     def ratio(one: str, other: str) -> float:
