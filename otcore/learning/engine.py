@@ -139,7 +139,8 @@ class Engine:
                 HEADS, self._reads, n_keys, self._first_column, loss, shares, self._size,
             )  # fmt: skip
 
-        list(self._pool.map(run, np.array_split(blocks, self._threads)))
+        # More parts than threads: a processor that others use as well takes fewer of them.
+        list(self._pool.map(run, np.array_split(blocks, 4 * self._threads)))
         return Evaluated(_added(loss.sum(1, dtype=np.float64), len(weights)), _added(shares, len(weights)))
 
     def _check(self, weights: np.ndarray, batch: Batch) -> None:
