@@ -286,6 +286,7 @@ def signature(inputs: Inputs, settings: Align, level_rule: str, rule: IntervalRu
         "convention": settings.convention,
         "extraction": dict(inputs.trained.manifest.get("conventions", {})),
         "attention": "as stored" if as_stored else "mean over the tokens of a seen word",
+        "scored": "every source word's values to norm 1" if settings.convention == "notebook" else "as pooled",
         "headline_score": HEADLINE[settings.convention],
         "last_words_dropped": settings.convention == "notebook",
         "interval": rule.describe(),
@@ -295,7 +296,9 @@ def signature(inputs: Inputs, settings: Align, level_rule: str, rule: IntervalRu
         "links": inputs.link_policy,
         "min_links": inputs.min_links,
         "plan": f"exact, uniform masses, looking words normalised to 1; level_rule {level_rule}",
-        "floors": "uniform and position have the mass that the trained attention has on the other side",
+        "floors": "values to norm 1, as the trained attention"
+        if settings.convention == "notebook"
+        else "uniform and position have the mass that the trained attention has on the other side",
         "position_sd_words": POSITION_SD,
         "matching": dict(sorted(vars(MatchSettings()).items())),
         "versions": {name: version(name) for name in ("numpy", "pot", "scipy")},

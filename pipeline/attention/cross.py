@@ -17,7 +17,6 @@ from pipeline.attention.reader import (
     Example,
     ViewBlocks,
     check_length,
-    count_words,
     pad_ids,
     pad_matrices,
     token_distances,
@@ -135,7 +134,7 @@ class CrossReader:
     ) -> tuple[Tensor, Tensor]:
         encoder, decoder = outputs.encoder_hidden_states, outputs.decoder_hidden_states
         src_levels = [encoder[0]] + [encoder[-1]] * (len(decoder) - 1)
-        cost, cosine = word_distances(src_levels, decoder, src_mean, tgt_mean, *count_words(examples, src_mean))
+        cost, cosine = word_distances(src_levels, decoder, src_mean, tgt_mean)
         if self.notebook:
             cost = token_distances(src_levels, decoder, src_mean, tgt_mean)
         return cost, cosine

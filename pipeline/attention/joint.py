@@ -15,7 +15,6 @@ from pipeline.attention.reader import (
     Example,
     ViewBlocks,
     check_length,
-    count_words,
     pad_ids,
     pad_matrices,
     token_distances,
@@ -133,7 +132,7 @@ class JointReader:
             run: Callable[[], Any] = partial(translator.model, **inputs, output_hidden_states=True, return_dict=True)
             pooled, outputs = translator.capture.run(views, partial(translator.forward, run))
             levels = outputs.hidden_states
-            cost, cosine = word_distances(levels, levels, src_mean, tgt_mean, *count_words(examples, src_mean))
+            cost, cosine = word_distances(levels, levels, src_mean, tgt_mean)
             if self.notebook:
                 cost = token_distances(levels, levels, src_mean, tgt_mean)
             blocks = [ViewBlocks.of(pooled, 0, "tgt"), ViewBlocks.of(pooled, 1, "src")]

@@ -100,14 +100,6 @@ def pad_matrices(
     return _to(out, translator.device)
 
 
-def count_words(examples: Sequence[Example], like: Tensor) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
-    """Return the numbers of source and target words, of the type and on the device of `like`."""
-    return (
-        like.new_tensor([len(example.src) for example in examples]),
-        like.new_tensor([len(example.tgt) for example in examples]),
-    )
-
-
 def _to(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return tensor.to(device)
@@ -119,8 +111,6 @@ def word_distances(
     tgt: Sequence[Float[Tensor, "batch tgt_token dim"]],
     src_mean: Float[Tensor, "batch src src_token"],
     tgt_mean: Float[Tensor, "batch tgt tgt_token"],
-    n_src: Float[Tensor, " batch"],
-    n_tgt: Float[Tensor, " batch"],
 ) -> tuple[Float[Tensor, "batch level src tgt"], Float[Tensor, "batch level src tgt"]]:
     """Return squared Euclidean distances of words (eq. 1) and cosines after centring each side on its own mean.
 
@@ -132,17 +122,16 @@ def word_distances(
         States of the tokens, one a level.
     src_mean, tgt_mean : float tensor, shape (batch, word, token)
         Weights of the tokens of each word; rows sum to 1, padding rows to 0.
-    n_src, n_tgt : float tensor, shape (batch,)
-        Numbers of words.
     """
-    rows = (*_centred(src_mean, n_src), *_centred(tgt_mean, n_tgt))
+    rows = (*_centred(src_mean), *_centred(tgt_mean))
     levels = [_distances(_points(own, other, *rows), src_mean.shape[1]) for own, other in zip(src, tgt, strict=True)]
     return torch.stack([cost for cost, _ in levels], dim=1), torch.stack([cosine for _, cosine in levels], dim=1)
 
 
-def _centred(weights: Float[Tensor, "batch word token"], n: Float[Tensor, " batch"]) -> tuple[Tensor, Tensor]:
+def _centred(weights: Float[Tensor, "batch word token"]) -> tuple[Tensor, Tensor]:
     """Return the rows less their mean, and the mean: to centre these is to centre the words, and they are few."""
-    mean = weights.sum(1, keepdim=True) / n[:, None, None]
+    n_words = (weights != 0).any(2).sum(1)
+    mean = weights.sum(1, keepdim=True) / n_words[:, None, None]
     return weights - mean, mean
 
 

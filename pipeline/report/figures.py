@@ -20,6 +20,8 @@ COLOURS = {"trained": TRAINED, "random_init": RANDOM}
 MARKERS = {"trained": "o", "random_init": "s"}
 # Grey lines are told apart by their dashes as well as by their names.
 DASHES = {"uniform": (1, 1.5), "position": (5, 2), "mispaired": (5, 1.5, 1, 1.5), "chance": (1, 1.5)}
+MIN_LINKS = 8
+"""Of the sentences behind the published values."""
 PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text(encoding="utf-8"))
 
 
@@ -147,10 +149,11 @@ def plan_correlation(t: TranslatorMetrics) -> tuple[Drawing, pd.DataFrame, str]:
 
 
 def published_values(t: TranslatorMetrics, figure: str) -> dict[int, float]:
-    """Return the paper's own values by layer where they can be compared: its model under the notebook's convention."""
+    """Return the paper's own values by layer where they can be compared: its model, data and notebook's convention."""
     paper = PUBLISHED.get(figure, {})
     model = t.spec.model.removeprefix("google-bert/")
-    if t.convention != "notebook" or paper.get("model") != model:
+    its_data = (t.corpus.source, t.corpus.pair, t.summary["signature"]["min_links"]) == ("wmt14", "en-fr", MIN_LINKS)
+    if t.convention != "notebook" or paper.get("model") != model or not its_data:
         return {}
     return dict(zip(paper["layers"], paper["values"], strict=True))
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import PipelineError
-from pipeline.params import Translator
+from pipeline.params import Corpus, Translator
 
 COLUMNS = {
     "curves": ("control", "view", "layer", "score", "value", "low", "high", "n_pairs"),
@@ -32,6 +32,8 @@ class TranslatorMetrics:
         As in params.yaml.
     spec : Translator
         Its block of params.yaml.
+    corpus : Corpus
+        Where its sentences come from.
     curves, matches, plan_correlation, paired, aer : DataFrame
         Columns as in `COLUMNS`; aer has no rows without a gold set.
     example : dict
@@ -42,6 +44,7 @@ class TranslatorMetrics:
 
     name: str
     spec: Translator
+    corpus: Corpus
     curves: pd.DataFrame
     matches: pd.DataFrame
     plan_correlation: pd.DataFrame
@@ -86,7 +89,7 @@ class TranslatorMetrics:
         return next(row for row in rows if row["view"] == view and row["score"] == self.score)
 
 
-def read_metrics(folder: Path, name: str, spec: Translator) -> TranslatorMetrics:
+def read_metrics(folder: Path, name: str, spec: Translator, corpus: Corpus) -> TranslatorMetrics:
     """Return the metrics of one translator.
 
     Raises
@@ -97,7 +100,7 @@ def read_metrics(folder: Path, name: str, spec: Translator) -> TranslatorMetrics
     tables = {table: _read_table(folder / f"{table}.csv", name, columns) for table, columns in COLUMNS.items()}
     example = read_json(folder / "example.json", EXAMPLE_KEYS, f"align@{name}")
     summary = read_json(folder / "summary.json", SUMMARY_KEYS, f"align@{name}")
-    return TranslatorMetrics(name=name, spec=spec, **tables, example=example, summary=summary)
+    return TranslatorMetrics(name=name, spec=spec, corpus=corpus, **tables, example=example, summary=summary)
 
 
 def _read_table(path: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -64,7 +64,8 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path) -> B
         If a stage that the page needs has not run.
     """
     translators = [
-        read_metrics(metrics_dir / "translators" / name, name, spec) for name, spec in params.translators.items()
+        read_metrics(metrics_dir / "translators" / name, name, spec, params.corpus)
+        for name, spec in params.translators.items()
     ]
     lines = in_short(translators, level=params.align.level)
     blocks = sections.blocks_of(translators)

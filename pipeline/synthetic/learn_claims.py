@@ -133,7 +133,7 @@ def _printed_losses(prompt: str, metrics: Mapping[str, Any]) -> list[Claim]:
         claims.append(
             claim(
                 f"learning_notebook_{prompt}_{step}",
-                f"After {step:,} steps on the {prompt.replace('_notebook', '')} prompt the loss is within a factor {FACTOR:g} of "
+                f"After {step:,} steps on the {prompt} prompt the loss is within a factor {FACTOR:g} of "
                 f"what the notebook printed ({PUBLISHED[prompt][step]:.3g}); ours is {median(ours):.3g}.",
                 reference="AISTATS 2026, notebook of Figure 2",
                 setting=_setting(metrics, measured="larger of ours / printed and printed / ours"),

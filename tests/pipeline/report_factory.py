@@ -179,9 +179,10 @@ class Measured:
 
     @staticmethod
     def as_paper(t: TranslatorMetrics, model: str, convention: str) -> TranslatorMetrics:
-        """Return the metrics as if another model had been measured by another convention."""
-        changed = replace(t, spec=t.spec.model_copy(update={"model": model}))
-        signature = {**t.summary["signature"], "convention": convention}
+        """Return the metrics as if another model had been measured by another convention, on the paper's sentences."""
+        corpus = t.corpus.model_copy(update={"source": "wmt14", "pair": "en-fr"})
+        changed = replace(t, spec=t.spec.model_copy(update={"model": model}), corpus=corpus)
+        signature = {**t.summary["signature"], "convention": convention, "min_links": 8}
         return Measured.with_summary(changed, signature=signature)
 
     @staticmethod
@@ -203,7 +204,7 @@ def small_project(root: Path, *, hostile: bool = False) -> Measured:
     )
     project = Project(root, Params.model_validate(SMALL), hostile=hostile)
     translators = [
-        read_metrics(project.metrics / "translators" / name, name, spec)
+        read_metrics(project.metrics / "translators" / name, name, spec, project.params.corpus)
         for name, spec in project.params.translators.items()
     ]
     return Measured(project, translators)

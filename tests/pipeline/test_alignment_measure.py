@@ -280,21 +280,23 @@ def test_conventions_change_blocks_links_and_intervals(unaligned):
     }
     at = "control == 'trained' and view == 'output_step' and layer == 3 and score == 'mass'"
     rows = {name: got.tables["curves"].query(at).iloc[0] for name, got in by_name.items()}
-    means = {
-        name: got.tables["curves"].query(at.replace("'mass'", "'mean_mass'")).iloc[0] for name, got in by_name.items()
-    }
+    mean_at = at.replace("'mass'", "'mean_mass'")
+    means = {name: got.tables["curves"].query(mean_at).iloc[0] for name, got in by_name.items()}
     # every source word has two pieces: the mean over tokens is half of the sum
     assert rows["paper"]["value"] == pytest.approx(rows["corrected"]["value"] / 2, rel=1e-6)
     wide = rows["corrected"]["high"] - rows["corrected"]["low"]
     narrow = rows["paper"]["high"] - rows["paper"]["low"]
     assert narrow < wide / 2
-    notebook = rows["notebook"]
-    assert notebook["high"] - notebook["value"] == pytest.approx(notebook["value"] - notebook["low"])
+    low, middle, high = rows["notebook"][["low", "value", "high"]]
+    assert high - middle == pytest.approx(middle - low)
     links = {name: rows[name]["value"] / means[name]["value"] for name in rows}
     assert links["notebook"] < links["paper"], "links of the last words are gone"
     assert means["notebook"]["value"] > means["paper"]["value"], "values of a source word have norm 1"
     signatures = {name: got.summary["signature"] for name, got in by_name.items()}
     assert [s["headline_score"] for s in signatures.values()] == ["mean_mass", "mass", "cosine"]
+    assert {name for name, s in signatures.items() if "norm 1" in s["scored"] and "norm 1" in s["floors"]} == {
+        "notebook"
+    }
     assert signatures["notebook"]["interval"] == "normal, z = 1.282 (80%), over sentences"
     assert signatures["corrected"]["extraction"] == {"heads": "mean"}
 

@@ -272,3 +272,18 @@ def test_weights_with_gaps_are_refused(folders, tmp_path):
         match=r"must fill the whole model, but 1 tensors are missing or of another shape \(the first: .*layer.1.attention.self.query.weight\)",
     ):
         load_translator(str(tmp_path / "gap"), reads="joint", device="cpu")
+
+
+@pytest.mark.parametrize(("name", "reads"), [("marian", "cross"), ("bert", "joint")])
+def test_a_few_sentences_at_a_time_are_all_at_once(folders, pairs, monkeypatch, name, reads):
+    from pipeline.attention import capture
+
+    reader, _ = _readers(folders / name, reads, dtype="float64")
+    examples = [reader.tokenise(pair) for pair in pairs]
+    monkeypatch.setattr(capture, "IN_CACHE", 2**40)
+    whole = reader.read(examples)
+    for scores in (1, 2 * 4 * 15**2):  # one sentence, and about two
+        monkeypatch.setattr(capture, "IN_CACHE", scores)
+        for one, other in zip(reader.read(examples), whole, strict=True):
+            for field in ("attention", "cost", "cosine", "special"):
+                np.testing.assert_allclose(getattr(one, field), getattr(other, field), atol=1e-12)

@@ -106,7 +106,7 @@ def test_the_plain_prompt_that_is_held_against_the_printed_one_is_the_notebooks(
     loss = {"1000": 3.985447e-2}
     assert not [name for name in claimed(metrics(seed(loss=loss), prompt="plain")) if "notebook" in name]
     found = claimed(metrics(seed(loss=loss), prompt="plain_notebook"))["learning_notebook_plain_notebook_1000"]
-    assert found.value == pytest.approx(1.0) and "on the plain prompt" in found.statement
+    assert found.value == pytest.approx(1.0) and "on the plain_notebook prompt" in found.statement
 
 
 @pytest.mark.parametrize(

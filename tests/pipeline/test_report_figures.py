@@ -1,6 +1,7 @@
 """Figures of the page: bytes, ids, colours, and what hostile words must not do."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,7 +33,6 @@ def test_a_figure_is_the_same_bytes_each_time():
 
 
 def test_fonts_that_are_installed_do_not_change_a_byte(monkeypatch):
-    from dataclasses import replace
 
     from matplotlib import font_manager
 
@@ -104,7 +104,7 @@ def test_curves_stack_where_it_is_narrow(measured):
     assert names == {"trained", "random weights", "uniform", "position", "mispaired"}
 
 
-def test_published_values_only_beside_the_papers_model_and_convention(measured):
+def test_published_values_only_beside_the_papers_model_data_and_convention(measured):
     t = measured.translators[0]
     assert published_values(t, "figure5") == {}
     paper = measured.as_paper(t, "Helsinki-NLP/opus-mt-en-fr", "notebook")
@@ -113,6 +113,9 @@ def test_published_values_only_beside_the_papers_model_and_convention(measured):
     assert published_values(measured.as_paper(t, "Helsinki-NLP/opus-mt-en-fr", "corrected"), "figure5") == {}
     mbert = measured.as_paper(t, "google-bert/bert-base-multilingual-cased", "notebook")
     assert published_values(mbert, "figure7")[0] == 0.797
+    elsewhere = replace(mbert, corpus=mbert.corpus.model_copy(update={"source": "files"}))
+    fewer = measured.with_summary(mbert, signature={**mbert.summary["signature"], "min_links": 3})
+    assert published_values(elsewhere, "figure7") == published_values(fewer, "figure7") == {}
 
 
 @pytest.mark.parametrize(
