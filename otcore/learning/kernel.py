@@ -2,7 +2,7 @@
 
 A layer (eq. 7) on 8 tokens of 11 numbers is too little work for a library call: most of the time of a plain implementation
 goes into starting operations and into carrying their results through memory. Here all layers of `LANES` problems are
-run forward and backward before the next block is touched, so that a block stays in the processor's second-level
+run forward and backward before the next block is touched, so that a block stays in the processor's
 cache, and every array ends with an axis over the problems of the block, so that the innermost loop does the same to all
 of them at once. Blocks are independent; each writes its own share of the gradient, and the caller adds the shares in a
 fixed order, so the result does not depend on the number of threads.
@@ -12,7 +12,9 @@ the weights of one layer, parts side by side: P_1, V_1, P_2, V_2, ... The readin
 residual stream and with one head.
 
 The compiler must know `width` and `token` to unroll the short sums. It knows the length of a tuple, so sizes travel as
-tuples whose contents mean nothing (`Size`).
+tuples whose contents mean nothing (`Size`). The products of two tokens count positions in flat arrays themselves, since
+the strides of an array are not known when it is compiled, and take two tokens at a time, since reading is slower than
+multiplying: each is worth a third of their time.
 """
 
 import math
@@ -23,7 +25,7 @@ import numpy as np
 from numba.extending import overload
 
 LANES = 32
-"""Problems of a block: two vectors of 8 float32; 32 spill the cache, 8 leave the multipliers idle."""
+"""Problems of a block: four vectors of 8 float32, enough sums at once to keep the multipliers busy."""
 
 # NaN and infinity must survive (they are how a diverging run shows), so `nnan` and `ninf` are not among these.
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
@@ -107,91 +109,119 @@ def _project_back(d_out, weights, d_z, size):
 @_compiled
 @no_type_check
 def _weight_gradient(z, d_out, d_weights):
-    """d_weights[i, j] = sum over tokens and problems of z[i] d_out[j]."""
+    """d_weights[i, j] = sum over tokens and problems of z[i] d_out[j]; two j at a time, which reads z half as often."""
     left, right = z.reshape(z.shape[0], -1), d_out.reshape(d_out.shape[0], -1)
     for i in range(left.shape[0]):
-        for j in range(right.shape[0]):
-            total = z.dtype.type(0)
+        for pair in range(right.shape[0] // 2):
+            j = 2 * pair
+            first, second = z.dtype.type(0), z.dtype.type(0)
             for m in range(left.shape[1]):
-                total += left[i, m] * right[j, m]
-            d_weights[i, j] = total
+                first += left[i, m] * right[j, m]
+                second += left[i, m] * right[j + 1, m]
+            d_weights[i, j], d_weights[i, j + 1] = first, second
 
 
 @_compiled
 @no_type_check
 def _scores(left, right, out, size):
-    """out[a, b] = sum_j left[j, a] right[j, b], for every pair of tokens."""
-    for a in range(out.shape[0]):
-        for b in range(out.shape[1]):
-            for k in range(out.shape[2]):
-                total = out.dtype.type(0)
+    """out[a, b] = sum_j left[j, a] right[j, b], for every pair of tokens; two b at a time."""
+    queries, keys, into = left.reshape(-1), right.reshape(-1), out.reshape(-1)
+    n = len(size.tokens)
+    for a in range(n):
+        for pair in range((n + 1) // 2):
+            b = min(2 * pair, n - 2)  # of an odd number of tokens, one is computed twice
+            for k in range(LANES):
+                first, second = out.dtype.type(0), out.dtype.type(0)
                 for j in range(len(size.width)):
-                    total += left[j, a, k] * right[j, b, k]
-                out[a, b, k] = total
+                    query = queries[(j * n + a) * LANES + k]
+                    first += query * keys[(j * n + b) * LANES + k]
+                    second += query * keys[(j * n + b + 1) * LANES + k]
+                into[(a * n + b) * LANES + k] = first
+                into[(a * n + b + 1) * LANES + k] = second
 
 
 @_compiled
 @no_type_check
 def _mix(attention, values, out, size):
-    """out[c, a] += sum_b attention[a, b] values[c, b]."""
-    for c in range(out.shape[0]):
-        for a in range(out.shape[1]):
-            for k in range(out.shape[2]):
-                total = out[c, a, k]
+    """out[c, a] += sum_b attention[a, b] values[c, b]; two a at a time."""
+    shares, of, into = attention.reshape(-1), values.reshape(-1), out.reshape(-1)
+    n = len(size.tokens)
+    for c in range(len(size.width)):
+        for a in range(0, n - 1, 2):
+            for k in range(LANES):
+                first, second = into[(c * n + a) * LANES + k], into[(c * n + a + 1) * LANES + k]
                 for b in range(len(size.tokens)):
-                    total += attention[a, b, k] * values[c, b, k]
-                out[c, a, k] = total
+                    value = of[(c * n + b) * LANES + k]
+                    first += shares[(a * n + b) * LANES + k] * value
+                    second += shares[((a + 1) * n + b) * LANES + k] * value
+                into[(c * n + a) * LANES + k] = first
+                into[(c * n + a + 1) * LANES + k] = second
+        if n % 2:
+            for k in range(LANES):
+                last = into[(c * n + n - 1) * LANES + k]
+                for b in range(len(size.tokens)):
+                    last += shares[((n - 1) * n + b) * LANES + k] * of[(c * n + b) * LANES + k]
+                into[(c * n + n - 1) * LANES + k] = last
 
 
 @_compiled
 @no_type_check
 def _mix_back(attention, d_out, d_values, size):
-    """d_values[c, b] += sum_a attention[a, b] d_out[c, a]."""
-    for c in range(d_values.shape[0]):
-        for b in range(d_values.shape[1]):
-            for k in range(d_values.shape[2]):
-                total = d_values[c, b, k]
+    """d_values[c, b] += sum_a attention[a, b] d_out[c, a]; two b at a time."""
+    shares, of, into = attention.reshape(-1), d_out.reshape(-1), d_values.reshape(-1)
+    n = len(size.tokens)
+    for c in range(len(size.width)):
+        for b in range(0, n - 1, 2):
+            for k in range(LANES):
+                first, second = into[(c * n + b) * LANES + k], into[(c * n + b + 1) * LANES + k]
                 for a in range(len(size.tokens)):
-                    total += attention[a, b, k] * d_out[c, a, k]
-                d_values[c, b, k] = total
+                    value = of[(c * n + a) * LANES + k]
+                    first += shares[(a * n + b) * LANES + k] * value
+                    second += shares[(a * n + b + 1) * LANES + k] * value
+                into[(c * n + b) * LANES + k] = first
+                into[(c * n + b + 1) * LANES + k] = second
+        if n % 2:
+            for k in range(LANES):
+                last = into[(c * n + n - 1) * LANES + k]
+                for a in range(len(size.tokens)):
+                    last += shares[(a * n + n - 1) * LANES + k] * of[(c * n + a) * LANES + k]
+                into[(c * n + n - 1) * LANES + k] = last
 
 
 @_compiled
 @no_type_check
-def _softmax(scores, of_row, size):
-    """Turn scores[query, key] into attention, in place; `of_row` is room for one number a problem."""
-    for a in range(scores.shape[0]):
-        for k in range(of_row.shape[0]):
-            top = scores[a, 0, k]
+def _softmax(scores, size):
+    """Turn scores[query, key] into attention, in place."""
+    flat = scores.reshape(-1)
+    n = len(size.tokens)
+    for a in range(n):
+        for k in range(LANES):
+            top = flat[a * n * LANES + k]
             for b in range(1, len(size.tokens)):
-                top = max(scores[a, b, k], top)
-            of_row[k] = top
-        for b in range(scores.shape[1]):
-            for k in range(of_row.shape[0]):
-                scores[a, b, k] = exp_of_negative(scores[a, b, k] - of_row[k])
-        for k in range(of_row.shape[0]):
+                top = max(flat[(a * n + b) * LANES + k], top)
             total = scores.dtype.type(0)
             for b in range(len(size.tokens)):
-                total += scores[a, b, k]
-            of_row[k] = scores.dtype.type(1) / total
-        for b in range(scores.shape[1]):
-            for k in range(of_row.shape[0]):
-                scores[a, b, k] *= of_row[k]
+                share = exp_of_negative(flat[(a * n + b) * LANES + k] - top)
+                flat[(a * n + b) * LANES + k] = share
+                total += share
+            of_total = scores.dtype.type(1) / total
+            for b in range(len(size.tokens)):
+                flat[(a * n + b) * LANES + k] *= of_total
 
 
 @_compiled
 @no_type_check
-def _softmax_back(attention, d, of_row, size):
+def _softmax_back(attention, d, size):
     """Turn d = dL/dattention into dL/dscores, in place."""
-    for a in range(d.shape[0]):
-        for k in range(of_row.shape[0]):
-            total = d.dtype.type(0)
+    shares, flat = attention.reshape(-1), d.reshape(-1)
+    n = len(size.tokens)
+    for a in range(n):
+        for k in range(LANES):
+            mean = d.dtype.type(0)
             for b in range(len(size.tokens)):
-                total += attention[a, b, k] * d[a, b, k]
-            of_row[k] = total
-        for b in range(d.shape[1]):
-            for k in range(of_row.shape[0]):
-                d[a, b, k] = attention[a, b, k] * (d[a, b, k] - of_row[k])
+                mean += shares[(a * n + b) * LANES + k] * flat[(a * n + b) * LANES + k]
+            for b in range(len(size.tokens)):
+                flat[(a * n + b) * LANES + k] = shares[(a * n + b) * LANES + k] * (flat[(a * n + b) * LANES + k] - mean)
 
 
 @_compiled
@@ -212,7 +242,7 @@ def _clear(out):
 
 @_inlined
 @no_type_check
-def _forward(z, projected, attention, weights, reads, n_keys, of_row, size):
+def _forward(z, projected, attention, weights, reads, n_keys, size):
     """Fill z[1:], `projected` and `attention` for every layer from the prompt in z[0]."""
     width, n_layers = len(size.width), weights.shape[0]
     for layer in range(n_layers):
@@ -229,7 +259,7 @@ def _forward(z, projected, attention, weights, reads, n_keys, of_row, size):
             _scores(projected[layer, at : at + width], z[layer], scores, size)
             if reading:
                 scores[:, n_keys:] = _MASKED
-            _softmax(scores, of_row, size)
+            _softmax(scores, size)
             _mix(scores, projected[layer, at + width : at + 2 * width], z[layer + 1], size)
 
 
@@ -251,7 +281,7 @@ def _loss(out, target, lane_weight, first_column, d_out, loss):
 @no_type_check
 def _backward(z, projected, attention, weights, reads, room, d_weights, size):
     """Fill `d_weights` from dL/dz of the last state, which is in ``room.d_z``; uses up `z`."""
-    d_z, d_projected, d_scores, of_row = room
+    d_z, d_projected, d_scores = room
     width, n_layers = len(size.width), weights.shape[0]
     for layer in range(n_layers - 1, -1, -1):
         reading = reads and layer == n_layers - 1
@@ -269,7 +299,7 @@ def _backward(z, projected, attention, weights, reads, room, d_weights, size):
             d_query, d_value = d_projected[at : at + width], d_projected[at + width : at + 2 * width]
             _mix_back(attention[layer, head], d_z, d_value, size)
             _scores(d_z, value, d_scores, size)
-            _softmax_back(attention[layer, head], d_scores, of_row, size)
+            _softmax_back(attention[layer, head], d_scores, size)
             _mix(d_scores, z[layer], d_query, size)
             _mix_back(d_scores, query, d_before, size)
         _weight_gradient(z[layer], d_projected[:n_parts], d_weights[layer])
@@ -293,12 +323,12 @@ def run_blocks(
     z = np.empty((n_layers + 1, *shape), dtype)
     projected = np.empty((n_layers, n_parts, n_tokens, LANES), dtype)
     attention = np.empty((n_layers, n_heads, n_tokens, n_tokens, LANES), dtype)
-    d_z, of_row = np.empty(shape, dtype), np.empty(LANES, dtype)
+    d_z = np.empty(shape, dtype)
     d_projected = np.empty((n_parts, n_tokens, LANES), dtype)
     d_scores = np.empty((n_tokens, n_tokens, LANES), dtype)
     for block in blocks:
         _copy(prompt[block], z[0])
-        _forward(z, projected, attention, weights[seed[block]], reads, n_keys, of_row, size)
+        _forward(z, projected, attention, weights[seed[block]], reads, n_keys, size)
         _loss(z[n_layers], target[block], lane_weight[block], first_column, d_z, loss[block])
-        room = (d_z, d_projected, d_scores, of_row)
+        room = (d_z, d_projected, d_scores)
         _backward(z, projected, attention, weights[seed[block]], reads, room, gradient[block], size)
