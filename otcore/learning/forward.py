@@ -15,6 +15,9 @@ from torch import Tensor
 from otcore.learning.engine import Batch, Evaluated
 from otcore.learning.presets import HEADS
 
+MAX_GROUPS = 40
+"""Problems share weights in up to so many groups, whose gradients are added: one long sum occupies little of a GPU."""
+
 
 def states(
     prompt: Float[Tensor, "seed batch token width"],
@@ -32,13 +35,42 @@ def states(
     reads : bool
         Whether the last layer is the reading layer, which is left out here.
     """
+    batch = prompt.shape[1]
+    groups = max(count for count in range(1, MAX_GROUPS + 1) if batch % count == 0)
+    layers = _heads_side_by_side(weights[:, : weights.shape[1] - reads], groups)
     state = prompt
     yield state
-    for layer in range(weights.shape[1] - reads):
-        query, value = _projected(state, weights[:, layer], HEADS)
-        attention = torch.softmax(query @ state[:, :, None].mT, dim=-1)  # (s,b,h,t,w) @ (s,b,1,w,t)
-        state = state + (attention @ value).sum(2)
+    for scores, values in layers:
+        state = _layer(state, scores, values)
         yield state
+
+
+def _heads_side_by_side(weights: Tensor, groups: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield P_j beside each other and V_j below each other for every layer, for each group of problems of a model."""
+    seed, layer, width = weights.shape[:3]
+    parts = weights.reshape(seed, layer, width, HEADS, 2, width)
+    scores = parts[..., 0, :].reshape(seed, layer, width, HEADS * width)
+    values = parts[..., 1, :].transpose(2, 3).reshape(seed, layer, HEADS * width, width)
+
+    def of_groups(part: Tensor) -> tuple[Tensor, ...]:
+        each = part.transpose(0, 1)[:, :, None].expand(-1, -1, groups, -1, -1)
+        return each.reshape(layer, seed * groups, *part.shape[2:]).unbind()
+
+    yield from zip(of_groups(scores), of_groups(values), strict=True)
+
+
+def _layer(state: Tensor, scores: Tensor, values: Tensor) -> Tensor:
+    """Return Z + sum_j A_j Z V_j from four products and a softmax, none of which moves data to another order.
+
+    The heads of a token are rows of one matrix for A_j = softmax(Z P_j Z^T) and A_j Z, and columns of one for the sum
+    over heads, [A_1 Z, A_2 Z] [V_1; V_2]. On a GPU a step of small products costs as many launches as it has.
+    """
+    seed, batch, token, width = state.shape
+    rows, keys = state.reshape(len(scores), -1, width), state.reshape(seed * batch, token, width)
+    queries = torch.bmm(rows, scores).reshape(seed * batch, token * HEADS, width)
+    attention = torch.softmax(queries @ keys.mT, dim=-1)
+    mixed = (attention @ keys).reshape(len(scores), -1, HEADS * width)
+    return torch.baddbmm(rows, mixed, values).reshape(state.shape)
 
 
 def reading_attention(
@@ -70,14 +102,6 @@ def answer(
     value = state[:, :, :n] @ weights[:, -1, :, width : 2 * width][:, None]
     attention = reading_attention(state, weights[:, -1, :, :width], n=n, hidden=hidden)
     return (attention @ value)[..., columns]
-
-
-def _projected(state: Tensor, weights: Tensor, n_heads: int) -> tuple[Tensor, Tensor]:
-    """Return Z P_j and Z V_j of all heads, from one product: each (seed, batch, head, token, width)."""
-    seed, batch, token, width = state.shape
-    projected = state.reshape(seed, batch * token, width) @ weights[..., : 2 * n_heads * width]
-    parts = projected.reshape(seed, batch, token, n_heads, 2, width).permute(4, 0, 1, 3, 2, 5)
-    return parts[0], parts[1]
 
 
 class TorchEngine:
