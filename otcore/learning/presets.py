@@ -41,8 +41,8 @@ class Preset:
         Step size of Adam.
     counts_per_step : int
         How far Adam's counter, which corrects its averages early on, moves with a step. The notebook hands every
-        parameter to its optimiser twice; on its GPU the two updates start from the same values and leave one, but the
-        counter stands on the host and moves twice (docs/theory.md, section 6).
+        parameter to its optimiser twice; on a GPU nearly all of these updates start from the same values and leave
+        one, but the counter stands on the host and moves twice (docs/theory.md, section 6).
     samples : int
         Training problems, all used in each step.
     redraw_every : int or None
