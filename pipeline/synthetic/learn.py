@@ -32,7 +32,7 @@ from otcore.learning.evaluation import check_sizes
 from pipeline._output import write_json
 from pipeline.errors import PipelineError
 from pipeline.params import Learn
-from pipeline.synthetic.learn_run import Run, Track, train_to_the_end
+from pipeline.synthetic.learn_run import Run, Track, clear, train_to_the_end
 from pipeline.synthetic.threads import one_thread
 
 DIGITS = 6
@@ -53,12 +53,14 @@ def settings_of(params: Learn, prompt: str) -> Settings:
     named = params.model_dump(
         include={"preset", "steps", "batch", "seeds", "seed", "rate", "schedule", "mixing", "diverged_above"}
     )
+    at = "learn"
     try:
         settings = Settings(shape=shape, **named)
+        at = "learn.test_sizes"
         check_sizes(settings, params.test_sizes)
         return settings
     except TransportError as error:
-        message = f"learn: {error}"
+        message = f"{at}: {error}"
         raise PipelineError(message) from None
 
 
@@ -91,13 +93,16 @@ def learn(
     if len(dead):
         say(f"learn: {prompt}: {len(dead)} of {settings.seeds} seeds diverged, at steps {sorted(dead.tolist())}")
     if len(dead) == settings.seeds:
+        clear(settings, params, work=work)
         message = (
             f"learn.rate: small enough that at least one seed lives, but all {settings.seeds} diverged at "
             f"{settings.adam_rate:g} with the {prompt} prompt; lower it, or set it to null for the preset's"
         )
         raise PipelineError(message)
     with one_thread(), torch.no_grad():
-        return _metrics(params, settings, run), _maps(settings, run.state)
+        metrics, maps = _metrics(params, settings, run), _maps(settings, run.state)
+    clear(settings, params, work=work)
+    return metrics, maps
 
 
 def _metrics(params: Learn, settings: Settings, run: Run) -> dict[str, Any]:

@@ -60,20 +60,20 @@ def fingerprint(settings: Settings, params: Learn) -> str:
 
 
 def train_to_the_end(settings: Settings, params: Learn, *, work: Path, live: Path, track: Track | None = None) -> Run:
-    """Return the finished run, continued from its last checkpoint where there is one.
+    """Return the finished run, continued from its last checkpoint where there is one; `clear` removes that.
 
     Parameters
     ----------
     settings, params
         What to train; of `params` only `log_every` and `device` matter here.
     work : Path
-        Checkpoints go to ``learn-<prompt>-<fingerprint>`` in it, which is removed at the end.
+        Checkpoints go to ``learn-<prompt>-<fingerprint>`` in it.
     live : Path
         dvclive's folder: loss of every seed and steps a second.
     track : callable, optional
         Passes the states on and draws a progress bar.
     """
-    folder = work / f"learn-{settings.shape.prompt}-{fingerprint(settings, params)}"
+    folder = _folder(settings, params, work)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.safetensors"
     run = Run.load(checkpoint) if checkpoint.is_file() else Run(start(settings), {})
@@ -91,5 +91,14 @@ def train_to_the_end(settings: Settings, params: Learn, *, work: Path, live: Pat
                 progress.make_summary()
             if state.step % CHECKPOINT_EVERY == 0:
                 run.save(checkpoint)
-    shutil.rmtree(folder)
+    run.save(checkpoint)  # what is measured on it takes long too, and may be killed
     return run
+
+
+def clear(settings: Settings, params: Learn, *, work: Path) -> None:
+    """Remove the checkpoints of a run that is no longer needed."""
+    shutil.rmtree(_folder(settings, params, work))
+
+
+def _folder(settings: Settings, params: Learn, work: Path) -> Path:
+    return work / f"learn-{settings.shape.prompt}-{fingerprint(settings, params)}"

@@ -101,6 +101,22 @@ def test_a_killed_run_goes_on_where_it_was_and_writes_the_same_bytes(tmp_path, o
     assert list((tmp_path / "work").iterdir()) == []
 
 
+def test_a_run_killed_while_it_is_measured_does_not_train_again(tmp_path, monkeypatch, learned):
+    from pipeline.synthetic import learn
+
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(learn, "_metrics", killed)
+        with pytest.raises(KeyboardInterrupt):
+            learn_in(tmp_path, small())
+    steps = []
+    assert json.dumps(learn_in(tmp_path, small(), track=counted(steps))) == json.dumps(learned.whole)
+    assert steps == []
+    assert list((tmp_path / "work").iterdir()) == []
+
+
 @pytest.mark.parametrize("other", [{"rate": 1e-3}, {"seed": 7}, {"log_every": 4}, {"steps": 15}])
 def test_another_setting_does_not_go_on_from_that_checkpoint(tmp_path, often, other):
     die(tmp_path, small())
@@ -163,7 +179,7 @@ def test_a_run_of_which_nothing_lives_is_refused(tmp_path, rate, said):
     ("params", "text"),
     [
         ({"n": 51}, r"learn: n: must be at most 50, the distinct numbers of the notebook; got 51. Use preset paper"),
-        ({"test_sizes": (7, 60)}, r"learn: n: must be at most 50.*; got 60"),
+        ({"test_sizes": (7, 60)}, r"learn\.test_sizes: n: must be at most 50.*; got 60"),
         ({"preset": "preprint", "dim": 2}, r"learn: dim: must be 1 under preset preprint.*; got 2. Use preset paper"),
     ],
 )
