@@ -79,20 +79,26 @@ def train_to_the_end(settings: Settings, params: Learn, *, work: Path, live: Pat
     run = Run.load(checkpoint) if checkpoint.is_file() else Run(start(settings), {})
     states = train(settings, run.state, device=params.device)
     first_step, began = run.state.step, time.perf_counter()
-    with Live(str(live), resume=first_step > 0, save_dvc_exp=False, dvcyaml=None) as progress:
+    with Live(str(live), save_dvc_exp=False, dvcyaml=None) as progress:
+        for step in run.curve:  # written anew: what a killed run wrote after its checkpoint is done again
+            _log(progress, step, run.curve[step], settings)
         for state in states if track is None else track(states):
             done = state.step - 1
             if done % params.log_every == 0 or state.step == settings.steps:
                 run.curve[done] = np.where(state.alive, state.loss, np.nan).tolist()
-                progress.step = done
-                for index, loss in enumerate(run.curve[done]):
-                    progress.log_metric(f"loss/seed{settings.seed + index}", loss)
+                _log(progress, done, run.curve[done], settings)
                 progress.log_metric("steps_per_second", (state.step - first_step) / (time.perf_counter() - began))
                 progress.make_summary()
             if state.step % CHECKPOINT_EVERY == 0:
                 run.save(checkpoint)
     run.save(checkpoint)  # what is measured on it takes long too, and may be killed
     return run
+
+
+def _log(progress: Live, step: int, losses: list[float], settings: Settings) -> None:
+    progress.step = step
+    for index, loss in enumerate(losses):
+        progress.log_metric(f"loss/seed{settings.seed + index}", loss)
 
 
 def clear(settings: Settings, params: Learn, *, work: Path) -> None:

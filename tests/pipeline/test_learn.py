@@ -154,6 +154,19 @@ def test_progress_is_there_for_dvclive(tmp_path):
     assert progress["steps_per_second"] > 0
 
 
+def test_progress_of_a_killed_run_has_every_logged_step_once(tmp_path, often):
+    die(tmp_path, small(log_every=2))
+    learn_in(tmp_path, small(log_every=2))
+    metrics, _ = learn_in(tmp_path / "whole", small(log_every=2))
+    for seed in ("seed2026", "seed2028"):
+        rows = (
+            (tmp_path / "live" / "plots" / "metrics" / "loss" / f"{seed}.tsv").read_text(encoding="utf-8").split()[2:]
+        )
+        assert rows[::2] == ["0", "2", "4", "6", "8", "10", "12", "14", "16", "18", "19"]
+        expected = {entry["seed"]: entry["loss"] for entry in metrics["seeds"]}[int(seed[4:])]
+        np.testing.assert_allclose([float(loss) for loss in rows[1::2]], list(expected.values()), rtol=1e-5)
+
+
 def test_a_diverged_seed_is_counted_and_the_others_learn_as_without_it(learned):
     metrics, maps = learned.partial
     whole, _ = learned.whole
