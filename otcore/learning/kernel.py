@@ -2,10 +2,10 @@
 
 A layer (eq. 7) on 8 tokens of 11 numbers is too little work for a library call: most of the time of a plain implementation
 goes into starting operations and into carrying their results through memory. Here all layers of `LANES` problems are
-run forward and backward before the next block is touched, so that a block stays in the processor's
-cache, and every array ends with an axis over the problems of the block, so that the innermost loop does the same to all
-of them at once. Blocks are independent; each writes its own share of the gradient, and the caller adds the shares in a
-fixed order, so the result does not depend on the number of threads.
+run forward and backward before the next block is touched, so that a block stays in the processor's cache, and every
+array ends with an axis over the problems of the block, so that the innermost loop does the same to all of them at once.
+Blocks are independent; each writes its own share of the gradient, and the caller adds the shares in a fixed order, so
+the result does not depend on the number of threads.
 
 Axes: ``z[width, token, lane]`` is a state, ``attention[head, query, key, lane]`` its attention, and ``weights[width, part]``
 the weights of one layer, parts side by side: P_1, V_1, P_2, V_2, ... The reading layer is one more layer without a
@@ -140,52 +140,37 @@ def _scores(left, right, out, size):
                 into[(a * n + b + 1) * LANES + k] = second
 
 
-@_compiled
-@no_type_check
-def _mix(attention, values, out, size):
-    """out[c, a] += sum_b attention[a, b] values[c, b]; two a at a time."""
-    shares, of, into = attention.reshape(-1), values.reshape(-1), out.reshape(-1)
-    n = len(size.tokens)
-    for c in range(len(size.width)):
-        for a in range(0, n - 1, 2):
-            for k in range(LANES):
-                first, second = into[(c * n + a) * LANES + k], into[(c * n + a + 1) * LANES + k]
-                for b in range(len(size.tokens)):
-                    value = of[(c * n + b) * LANES + k]
-                    first += shares[(a * n + b) * LANES + k] * value
-                    second += shares[((a + 1) * n + b) * LANES + k] * value
-                into[(c * n + a) * LANES + k] = first
-                into[(c * n + a + 1) * LANES + k] = second
-        if n % 2:
-            for k in range(LANES):
-                last = into[(c * n + n - 1) * LANES + k]
-                for b in range(len(size.tokens)):
-                    last += shares[((n - 1) * n + b) * LANES + k] * of[(c * n + b) * LANES + k]
-                into[(c * n + n - 1) * LANES + k] = last
+def _mixing(transposed: bool) -> Any:
+    """Return the product of attention, or of its transpose, with values; which one is known when it is compiled."""
+
+    @_compiled
+    @no_type_check
+    def mix(attention, values, out, size):
+        """out[c, a] += sum_b attention[a, b] values[c, b], or of attention[b, a] if transposed; two a at a time."""
+        shares, of, into = attention.reshape(-1), values.reshape(-1), out.reshape(-1)
+        n = len(size.tokens)
+        down, along = (1, n) if transposed else (n, 1)
+        for c in range(len(size.width)):
+            for a in range(0, n - 1, 2):
+                for k in range(LANES):
+                    first, second = into[(c * n + a) * LANES + k], into[(c * n + a + 1) * LANES + k]
+                    for b in range(len(size.tokens)):
+                        value = of[(c * n + b) * LANES + k]
+                        first += shares[(a * down + b * along) * LANES + k] * value
+                        second += shares[((a + 1) * down + b * along) * LANES + k] * value
+                    into[(c * n + a) * LANES + k] = first
+                    into[(c * n + a + 1) * LANES + k] = second
+            if n % 2:
+                for k in range(LANES):
+                    last = into[(c * n + n - 1) * LANES + k]
+                    for b in range(len(size.tokens)):
+                        last += shares[((n - 1) * down + b * along) * LANES + k] * of[(c * n + b) * LANES + k]
+                    into[(c * n + n - 1) * LANES + k] = last
+
+    return mix
 
 
-@_compiled
-@no_type_check
-def _mix_back(attention, d_out, d_values, size):
-    """d_values[c, b] += sum_a attention[a, b] d_out[c, a]; two b at a time."""
-    shares, of, into = attention.reshape(-1), d_out.reshape(-1), d_values.reshape(-1)
-    n = len(size.tokens)
-    for c in range(len(size.width)):
-        for b in range(0, n - 1, 2):
-            for k in range(LANES):
-                first, second = into[(c * n + b) * LANES + k], into[(c * n + b + 1) * LANES + k]
-                for a in range(len(size.tokens)):
-                    value = of[(c * n + a) * LANES + k]
-                    first += shares[(a * n + b) * LANES + k] * value
-                    second += shares[(a * n + b + 1) * LANES + k] * value
-                into[(c * n + b) * LANES + k] = first
-                into[(c * n + b + 1) * LANES + k] = second
-        if n % 2:
-            for k in range(LANES):
-                last = into[(c * n + n - 1) * LANES + k]
-                for a in range(len(size.tokens)):
-                    last += shares[(a * n + n - 1) * LANES + k] * of[(c * n + a) * LANES + k]
-                into[(c * n + n - 1) * LANES + k] = last
+_mix, _mix_back = _mixing(transposed=False), _mixing(transposed=True)
 
 
 @_compiled
