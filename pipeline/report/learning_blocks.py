@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipeline.errors import PipelineError
 from pipeline.report import learning_figures as figures
+from pipeline.report.descent_figure import descent_figure
 from pipeline.report.sections import Block, csv
 from pipeline.report.tables import Table
 from pipeline.report.theory import Section, claims_table, settings_table
@@ -147,6 +148,14 @@ def _blocks(learned: Mapping[str, Any], maps: Mapping[str, Mapping]) -> Iterable
         "0 is the plan, 1 is farthest; grey lines are the same models before training.",
         f"{_n_seeds(prompts)} Mean over {count(next(iter(prompts.values()))['settings']['test_problems'])} problems not seen in training.",
     )  # fmt: skip
+    if "engineered" in prompts:
+        yield _block(
+            "Is a layer a descent step?", descent_figure(learned),
+            "What descent on the dual explains of every layer, and how near its weights are to the constructed ones.",
+            "R² is that of the change of memory on the gradient of Theorem 3.1, λ chosen for the best fit; the cosine leaves out "
+            "what softmax cannot see. Grey lines are the same models before training.",
+            f"n = {len(prompts['engineered']['seeds']) - prompts['engineered']['n_diverged']} seeds that live, engineered prompt; problems not seen in training.",
+        )  # fmt: skip
 
 
 def _block(

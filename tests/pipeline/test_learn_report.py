@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.report import learning_figures, sections
+from pipeline.report import descent_figure, learning_figures, sections
 from pipeline.report.learning_blocks import NOTHING, learning_section, read_learned
 from pipeline.report.render import build
 from pipeline.report.style import Drawing
+from pipeline.report.wording import number
 from tests.pipeline.learn_factory import learned  # noqa: F401 - a fixture
 from tests.pipeline.report_factory import measured  # noqa: F401 - a fixture
 
@@ -20,7 +21,9 @@ PUBLISHED = {
     "preset": "notebook", "n": 7, "dim": 1, "depth": 20, "mixing": "fixed", "batch": 1000, "rate": None,
     "schedule": "constant", "steps": 5000, "seed": 2026,
 }  # fmt: skip
-STEMS = ["figure2_training", "figure2_maps", "figure_learning_sizes", "figure10_maps", "figure10_depth"]
+STEMS = [
+    "figure2_training", "figure2_maps", "figure_learning_sizes", "figure10_maps", "figure10_depth", "figure_learning_descent",
+]  # fmt: skip
 
 
 def seed(*, fresh=1e-4, points=0.8, levels=(0.8, 0.4, 0.1), r2=0.95, cosine=0.95, loss=None):
@@ -139,9 +142,8 @@ def test_merging_passes_over_maps_and_keeps_printed_losses_where_they_apply(tmp_
 @pytest.fixture
 def undrawn(monkeypatch):
     """Leave out the drawing, where a test is about words and numbers."""
-    monkeypatch.setattr(
-        learning_figures, "draw", lambda stem, make, *, alt: Drawing(stem, alt, b"", "<svg/>", "<svg/>")
-    )
+    for module in (learning_figures, descent_figure):
+        monkeypatch.setattr(module, "draw", lambda stem, make, *, alt: Drawing(stem, alt, b"", "<svg/>", "<svg/>"))
 
 
 def as_notebook(written, losses):
@@ -192,13 +194,18 @@ def test_lead_names_the_schedule_and_the_step_size_that_are_not_the_presets(lear
 
 def test_data_of_a_figure_is_what_the_stage_wrote(learned, undrawn):
     section = learning_section(read_learned(learned.folder), learned.folder)
-    training, maps, *_, depth = (pd.read_csv(io.StringIO(block.data)) for block in section.blocks)
+    training, maps, *_, depth, descent = (pd.read_csv(io.StringIO(block.data)) for block in section.blocks)
     alive = [one for written in (learned.partial[0], learned.plain[0]) for one in written["seeds"] if one["trained"]]
     written = [one for found in (learned.partial[0], learned.plain[0]) for one in found["seeds"]]
     wanted = [loss for one in written for loss in one["loss"].values() if loss is not None]
     assert training["loss"].tolist() == pytest.approx(wanted, abs=1e-6)
     trained = depth.query("when == 'trained' and plan == 'exact'")["distance"].tolist()
     assert trained == pytest.approx([x for one in alive for x in one["trained"]["distance"]["exact"]], abs=1e-6)
+    alive = alive[:2]  # of the engineered prompt
+    fits = [[fit[side]["r2"] for fit in one["trained"]["descent"] for side in ("u", "v")] for one in alive]
+    cosines = [[cosine for heads in one["trained"]["weight_cosine"] for cosine in heads] for one in alive]
+    shown = descent[descent["when"] == "trained"]["value"].tolist()
+    assert shown == pytest.approx(fits[0] + cosines[0] + fits[1] + cosines[1], abs=1e-6)
     block = next(iter(learned.partial[1]["sizes"].values()))
     assert maps.query("panel == 'P*'")["attention"].tolist() == [float(x) for row in block["plan"] for x in row]
 
@@ -211,7 +218,8 @@ def test_a_figure_is_drawn_and_says_what_it_finds(learned, stem, monkeypatch):
         drawn.append(draw(name, make, alt=alt) if name == stem else Drawing(name, alt, b"", "<svg/>", "<svg/>"))
         return drawn[-1]
 
-    monkeypatch.setattr(learning_figures, "draw", only_one)
+    for module in (learning_figures, descent_figure):
+        monkeypatch.setattr(module, "draw", only_one)
     learning_section(read_learned(learned.folder), learned.folder)
     (found,) = (drawing for drawing in drawn if drawing.stem == stem)
     assert re.search(r'aria-label="[^"]*\d\.\d', found.wide) and found.pdf.startswith(b"%PDF")
@@ -223,6 +231,14 @@ def test_the_finding_is_the_median_of_the_seeds_that_live(learned, undrawn):
     losses = [one["loss"]["19"] for one in learned.partial[0]["seeds"] if one["trained"]]
     assert f"engineered prompt {median(losses):.2g} (seeds from {min(losses):.2g} to {max(losses):.2g}" in finding
     assert "1 of 3 seeds diverged" in finding and "at step 19" in finding and "Open circles" not in finding
+
+
+def test_the_finding_about_descent_is_the_number_of_the_claim(learned, undrawn):
+    merged = read_learned(learned.folder)
+    finding = descent_figure.descent_figure(merged).finding
+    values = {claim["id"]: claim["value"] for claim in merged["claims"]}
+    assert f"descent on the dual {number(values['learning_is_descent'], 2)} (before" in finding
+    assert f"P with Table 2 {number(values['learning_finds_construction'], 2)} (before" in finding
 
 
 def test_printed_losses_stand_beside_ours_under_the_notebooks_settings_only(learned, undrawn, tmp_path):
