@@ -8,12 +8,18 @@ from pipeline.errors import PipelineError
 from pipeline.params import Params
 
 T = TypeVar("T")
+IN_THE_WAY = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 
 def run_stage(main: Callable[[], object]) -> None:
     """Run a stage; what the user can mend is said on stderr, one line a problem, with exit code 1."""
     try:
         main()
+    except IN_THE_WAY as error:
+        say(
+            f"error: {error.filename}: a place that can be written is needed, but {error.strerror}; move away what is there"
+        )
+        sys.exit(1)
     except PipelineError as error:
         for line in str(error).splitlines():
             say(f"error: {line}")

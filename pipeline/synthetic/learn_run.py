@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from dvclive import Live
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 import otcore
 from otcore.learning import Settings, State, start, train
+from pipeline.errors import PipelineError
 from pipeline.params import Learn
 
 Track = Callable[[Iterable[State]], Iterator[State]]
@@ -44,8 +46,18 @@ class Run:
 
     @classmethod
     def load(cls, path: Path) -> "Run":
-        """Return the run of a checkpoint."""
-        arrays = load_file(path)
+        """Return the run of a checkpoint.
+
+        Raises
+        ------
+        PipelineError
+            If the file cannot be read.
+        """
+        try:
+            arrays = load_file(path)
+        except SafetensorError as error:
+            message = f"{path}: a whole checkpoint, but it cannot be read ({error}); delete it to train from the start"
+            raise PipelineError(message) from None
         steps, losses = arrays.pop("curve_steps"), arrays.pop("curve_losses")
         return cls(State.from_arrays(arrays), dict(zip(steps.tolist(), losses.tolist(), strict=True)))
 

@@ -219,6 +219,19 @@ def test_every_problem_gets_its_error_line(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().err == "error: first\nerror: second\n"
 
 
+@pytest.mark.parametrize("inside", ["out", "out/more"])
+def test_a_file_in_the_way_of_a_folder_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], inside: str
+) -> None:
+    (tmp_path / "out").write_text("kept", encoding="utf-8")
+    with pytest.raises(SystemExit) as caught:
+        stages.run_stage(lambda: (tmp_path / inside).mkdir(parents=True))
+    assert caught.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {tmp_path / inside}: a place that can be written is needed, but ")
+    assert said.endswith("; move away what is there\n") and (tmp_path / "out").read_text(encoding="utf-8") == "kept"
+
+
 def test_other_errors_keep_their_traceback() -> None:
     def main() -> None:
         raise KeyError
