@@ -16,6 +16,7 @@ Daneshmand, AISTATS 2026, eq. (8) to (11), Figures 2 and 10; arXiv 2410.19931, F
 from otcore.learning.evaluation import (
     Score,
     best_regs,
+    blind,
     chance,
     distances,
     evaluate,
@@ -38,6 +39,7 @@ __all__ = [
     "Shape",
     "State",
     "best_regs",
+    "blind",
     "chance",
     "descent",
     "distances",

@@ -55,7 +55,7 @@ class Score:
 
 def chance(n: int) -> dict[str, float]:
     """Return what guessing a permutation scores: `exact` 1/n!, `points` 1/n, `cross_entropy` log n."""
-    return {"exact": 1.0 / math.factorial(n), "points": 1.0 / n, "cross_entropy": math.log(n)}
+    return {"exact": 1 / math.factorial(n), "points": 1.0 / n, "cross_entropy": math.log(n)}
 
 
 def score(
@@ -116,6 +116,18 @@ def evaluate(settings: Settings, state: State, n: int, *, batch: int = 512) -> l
     for row, index in enumerate(alive):
         scores[index] = score(estimate[row], None if attention is None else attention[row], problems)
     return scores
+
+
+def blind(settings: Settings, n: int, *, batch: int = 512) -> dict[str, Score]:
+    """Return the scores of two answers that never look at x, on the problems of `evaluate`.
+
+    ``mean`` is the mean solution of other problems, the best such answer where y is the same in all problems (one
+    dimension); ``copy`` is y itself. Where x is always the same numbers (presets paper and preprint), both are right.
+    """
+    _, problems = fresh(settings, n, batch)
+    _, others = fresh(settings, n, batch, number=TUNING)
+    answers = {"mean": np.broadcast_to(others.target.mean(0), problems.y.shape), "copy": problems.y}
+    return {name: score(torch.from_numpy(estimate.copy()), None, problems) for name, estimate in answers.items()}
 
 
 def untrained(settings: Settings, n: int, *, batch: int = 512) -> list[Score | None]:

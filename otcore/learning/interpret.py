@@ -3,7 +3,8 @@
 **Descent.** Between two states the memory columns of the points change by some d_u, d_v. If the layer is a step of
 gradient descent on the dual for some reg, d_u is a constant times dL/du at the memory of the state before (or times
 the preconditioned gradient of Theorem 3.1). The change is regressed on either, reg is chosen for the best fit, and the share of
-variance explained (R^2) and the slope are reported. For the constructed transformer R^2 is 1 and the slope is -gamma.
+variance explained (R^2) and the slope are reported. For the constructed transformer R^2 is 1 and the slope is -gamma. A
+layer that climbs where it should descend explains nothing: its R^2 counts as 0.
 
 **Weights.** P_j is compared with the construction as softmax sees it: scores that are equal for all keys vanish, so
 the columns that multiply a constant key are dropped; the four columns of ones hold the same number in all real rows, so
@@ -27,7 +28,7 @@ from otcore.learning.presets import HEADS, PRESETS, residual_layers
 from otcore.learning.training import Settings, State
 from otcore.prompt import columns, point_mass
 
-REGS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+REGS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Entropic weights that the regression may choose from."""
 
 
@@ -37,7 +38,8 @@ class Fit(NamedTuple):
     Attributes
     ----------
     r2 : float
-        Share of the variance of the change that is explained, in [0, 1]; 0 where nothing changes.
+        Share of the variance of the change that a descent explains, in [0, 1]; 0 where nothing changes and where the
+        slope is not negative.
     slope : float
         Change a unit of the derivative; -gamma for gradient descent.
     reg : float
@@ -99,14 +101,14 @@ def layer_fits(before: Duals, after: Duals, cost: Float[Tensor, "batch src tgt"]
 
 
 def _regression(derivative: Tensor, change: Tensor, reg: float) -> Fit | None:
-    """Return the line of least squares, with a constant; None where a number is not finite."""
+    """Return the line of least squares, with a constant, if it falls; None where a number is not finite."""
     if not bool(torch.isfinite(derivative).all() & torch.isfinite(change).all()):
         return None
     x, y = derivative - derivative.mean(), change - change.mean()
     spread_x, spread_y, both = (float((a * b).sum()) for a, b in ((x, x), (y, y), (x, y)))
     if not np.isfinite(spread_x) or spread_x == 0.0 or spread_y == 0.0:
         return Fit(0.0, 0.0, reg)
-    return Fit(both * both / (spread_x * spread_y), both / spread_x, reg)
+    return Fit(both * both / (spread_x * spread_y) if both < 0.0 else 0.0, both / spread_x, reg)
 
 
 def weight_cosines(settings: Settings, state: State) -> Float[Tensor, "seed residual head"]:

@@ -76,4 +76,8 @@ def _finding(frame: pd.DataFrame) -> str:
         f"highest after it {number(highest[measure], 2)})"
         for measure in (R2, COSINE)
     ]
-    return f"Median over layers and seeds: {parts[0]}; {parts[1]}; 1 is the construction."
+    fits = frame[(frame["when"] == "trained") & (frame["measure"] == R2)]["value"]
+    return (
+        f"Median over layers and seeds: {parts[0]}; {parts[1]}; 1 is the construction. "
+        f"The share of trained fits that do not descend, and count as 0, is {number((fits == 0.0).mean(), 2)}."
+    )

@@ -18,6 +18,8 @@ from pipeline.report.wording import MINUS, count, listed, number
 NOTHING: dict[str, Any] = {"claims": [], "prompts": {}, "published_loss": {}, "loss_at_step": {}}
 CONTROLS = {
     "chance": "guessing",
+    "mean": "never looks at x: mean solution",
+    "copy": "never looks at x: copies y",
     "constructed": "constructed",
     "annealed": "constructed, λ falling",
     "sinkhorn": "Sinkhorn, as many sweeps",
@@ -152,7 +154,7 @@ def _blocks(learned: Mapping[str, Any], maps: Mapping[str, Mapping]) -> Iterable
         yield _block(
             "Is a layer a descent step?", descent_figure(learned),
             "What descent on the dual explains of every layer, and how near its weights are to the constructed ones.",
-            "R² is that of the change of memory on the gradient of Theorem 3.1, λ chosen for the best fit; the cosine leaves out "
+            "R² is that of the change of memory on the gradient of Theorem 3.1, λ chosen for the best fit, and 0 where memory does not descend; the cosine leaves out "
             "what softmax cannot see. Grey lines are the same models before training.",
             f"n = {len(prompts['engineered']['seeds']) - prompts['engineered']['n_diverged']} seeds that live, engineered prompt; problems not seen in training.",
         )  # fmt: skip

@@ -19,6 +19,7 @@ from otcore.learning import (
     Shape,
     State,
     best_regs,
+    blind,
     chance,
     descent,
     distances,
@@ -47,8 +48,11 @@ def settings_of(params: Learn, prompt: str) -> Settings:
     Raises
     ------
     PipelineError
-        If sizes and preset do not fit each other.
+        If sizes and preset do not fit each other, or a GPU is asked for and there is none.
     """
+    if params.device == "cuda" and not torch.cuda.is_available():
+        message = "learn.device: 'cuda' needs a CUDA device, and there is none; set it to 'cpu'"
+        raise PipelineError(message)
     shape = Shape(n=params.n, dim=params.dim, depth=params.depth, prompt=prompt)  # type: ignore[arg-type]
     named = params.model_dump(
         include={"preset", "steps", "batch", "seeds", "seed", "rate", "schedule", "mixing", "diverged_above"}
@@ -85,10 +89,14 @@ def learn(
     Raises
     ------
     PipelineError
-        If sizes and preset do not fit each other, or every seed has diverged.
+        If sizes and preset do not fit each other, a GPU is asked for and there is none, a checkpoint cannot be read, or
+        every seed has diverged.
     """
     settings = settings_of(params, prompt)
     run = train_to_the_end(settings, params, work=work, live=live, track=track)
+    if run.state.alive.any():
+        with one_thread(), torch.no_grad():
+            _stop_after_the_last_step(settings, run.state)
     dead = run.state.diverged_at[~run.state.alive]
     if len(dead):
         say(f"learn: {prompt}: {len(dead)} of {settings.seeds} seeds diverged, at steps {sorted(dead.tolist())}")
@@ -103,6 +111,13 @@ def learn(
         metrics, maps = _metrics(params, settings, run), _maps(settings, run.state)
     clear(settings, params, work=work)
     return metrics, maps
+
+
+def _stop_after_the_last_step(settings: Settings, state: State) -> None:
+    """Stop the seeds that the last step threw off: training measures the loss before a step only."""
+    scores = evaluate(settings, state, settings.shape.n)
+    lost = [one is not None and not one.loss <= settings.diverged_above for one in scores]
+    state.diverged_at[lost] = state.step
 
 
 def _metrics(params: Learn, settings: Settings, run: Run) -> dict[str, Any]:
@@ -163,10 +178,13 @@ def _sizes(params: Learn) -> list[int]:
 
 
 def _controls(params: Learn, settings: Settings) -> dict[str, Any]:
-    """Return the scores of what is not trained: guessing, the construction, Sinkhorn."""
+    """Return the scores of what is not trained: guessing, answers that never look at x, the construction, Sinkhorn."""
     sizes, regs = _sizes(params), best_regs(settings, batch=params.test_problems)
     scores = {n: solvers(settings, regs, n, batch=params.test_problems) for n in sizes}
     found: dict[str, Any] = {"chance": {"sizes": {str(n): chance(n) for n in sizes}}}
+    unseeing = {n: blind(settings, n, batch=params.test_problems) for n in sizes}
+    for name in ("mean", "copy"):
+        found[name] = {"sizes": {str(n): asdict(unseeing[n][name]) for n in sizes}}
     for name, reg in regs.items():
         found[name] = {"reg": reg, "sizes": {str(n): asdict(scores[n][name]) for n in sizes}}
     return found

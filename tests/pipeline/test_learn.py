@@ -135,6 +135,7 @@ def test_other_code_does_not_go_on_from_a_checkpoint_but_other_measures_do(tmp_p
         return fingerprint(settings_of(small(**changed), "engineered"), small(**changed))
 
     before = name()
+    assert fingerprint(settings_of(small(), "engineered"), small(device="cuda")) != before
     assert name(test_sizes=(5,), test_problems=4, reg=0.1) == before
     for path in [*(project / "otcore").glob("*.py"), *(project / "otcore" / "learning").glob("*.py")]:
         copy = tmp_path / path.relative_to(project)
@@ -188,6 +189,45 @@ def test_a_run_of_which_nothing_lives_is_refused(tmp_path, rate, said):
         learn_in(tmp_path, small(rate=rate, diverged_above=above))
 
 
+@pytest.mark.parametrize("broken", [b"garbage", None])
+def test_a_checkpoint_that_cannot_be_read_is_named_and_kept(tmp_path, often, broken):
+    die(tmp_path, small())
+    (checkpoint,) = (tmp_path / "work").glob("*/checkpoint.safetensors")
+    damaged = broken or checkpoint.read_bytes()[:-7]
+    checkpoint.write_bytes(damaged)
+    text = (
+        r"checkpoint\.safetensors: a whole checkpoint, but it cannot be read \(.+\); delete it to train from the start"
+    )
+    with pytest.raises(PipelineError, match=text):
+        learn_in(tmp_path, small())
+    assert checkpoint.read_bytes() == damaged
+
+
+def test_a_seed_that_only_the_last_step_throws_off_is_counted(tmp_path, monkeypatch, learned):
+    from pipeline.synthetic import learn
+
+    def thrown_off(settings, params, **kwargs):
+        run = train(settings, params, **kwargs)
+        run.state.weights[1] *= 1e30
+        return run
+
+    train, said = learn.train_to_the_end, []
+    monkeypatch.setattr(learn, "train_to_the_end", thrown_off)
+    metrics, maps = learn_in(tmp_path, small(), say=said.append)
+    assert said == ["learn: engineered: 1 of 3 seeds diverged, at steps [20]"]
+    assert [one["diverged_at"] for one in metrics["seeds"]] == [None, 20, None]
+    assert [metrics["seeds"][k] for k in (0, 2)] == [learned.whole[0]["seeds"][k] for k in (0, 2)]
+    assert maps == learned.whole[1]
+
+
+def test_a_gpu_that_is_not_there_is_said_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    text = r"learn\.device: 'cuda' needs a CUDA device, and there is none; set it to 'cpu'"
+    with pytest.raises(PipelineError, match=text):
+        learn_in(tmp_path, small(device="cuda"), track=counted([]))
+    assert not (tmp_path / "work").exists()
+
+
 @pytest.mark.parametrize(
     ("params", "text"),
     [
@@ -210,9 +250,25 @@ def test_metrics_hold_every_size_level_and_layer(learned):
             assert seed[when]["sizes"].keys() == {"3", "4", "9"}  # 4 is that of the training
             assert {name: len(levels) for name, levels in seed[when]["distance"].items()} == {"exact": 3, "entropic": 3}
             assert len(seed[when]["descent"]) == len(seed[when]["weight_cosine"]) == 2
-    assert metrics["controls"].keys() == {"chance", "constructed", "annealed", "sinkhorn"}
+    assert metrics["controls"].keys() == {"chance", "mean", "copy", "constructed", "annealed", "sinkhorn"}
     assert all(control["sizes"].keys() == {"3", "4", "9"} for control in metrics["controls"].values())
     assert maps["sizes"].keys() == {"7", "8", "9", "15"}
+
+
+def test_distances_and_maps_are_those_of_the_trained_seeds(learned):
+    """Trained once more: what stands in the files is measured on these states, with the reg of the parameters."""
+    from otcore.learning import distances, layer_maps, train
+    from pipeline.synthetic.learn import settings_of
+
+    settings = settings_of(small(), "engineered")
+    *_, state = train(settings)
+    maps, problems = layer_maps(settings, state, 4, batch=small().test_problems)
+    for name, levels in distances(maps, problems, reg=small().reg).items():
+        written = [seed["trained"]["distance"][name] for seed in learned.whole[0]["seeds"]]
+        np.testing.assert_allclose(written, levels, rtol=1e-5)
+    for n, found in learned.whole[1]["sizes"].items():
+        first = layer_maps(settings, state, int(n), batch=1)[0][0, :, 0]
+        np.testing.assert_allclose([found["levels"][level] for level in "012"], first, atol=6e-5)
 
 
 def test_the_plain_prompt_has_no_memory_to_measure(learned):

@@ -26,14 +26,14 @@ STEMS = [
 ]  # fmt: skip
 
 
-def seed(*, fresh=1e-4, points=0.8, levels=(0.8, 0.4, 0.1), r2=0.95, cosine=0.95, loss=None):
+def seed(*, fresh=1e-4, points=0.8, levels=(0.8, 0.4, 0.1), r2=0.95, r2_v=None, cosine=0.95, loss=None):
     """Return what the claims read of one seed; by default every claim holds."""
     return {
         "loss": loss or {"0": 0.2},
         "trained": {
             "sizes": {"7": {"loss": fresh}, "9": {"points": points}},
             "distance": {"exact": list(levels)},
-            "descent": [{"u": {"r2": r2}, "v": {"r2": r2}}],
+            "descent": [{"u": {"r2": r2}, "v": {"r2": r2 if r2_v is None else r2_v}}],
             "weight_cosine": [[cosine, cosine]],
         },
         "untrained": {"weight_cosine": [[0.1, 0.1]]},
@@ -43,9 +43,11 @@ def seed(*, fresh=1e-4, points=0.8, levels=(0.8, 0.4, 0.1), r2=0.95, cosine=0.95
 DEAD = {"loss": {"0": 9.0, "50": None}, "trained": None, "untrained": None}
 
 
-def metrics(*seeds, prompt="engineered", control=1e-3, **settings):
+def metrics(*seeds, prompt="engineered", control=1e-3, unseeing=(0.4, 0.3), unseeing_loss=(0.02, 0.03), **settings):
     solvers = {name: {"sizes": {"7": {"loss": control}}} for name in ("constructed", "annealed")}
     controls = {"chance": {"sizes": {"9": {"points": 1 / 9}}}, "sinkhorn": {"sizes": {"7": {"loss": 1.0}}}, **solvers}
+    for name, points, loss in zip(("mean", "copy"), unseeing, unseeing_loss, strict=True):
+        controls[name] = {"sizes": {"7": {"loss": loss}, "9": {"points": points}}}
     return {"prompt": prompt, "settings": PUBLISHED | settings, "seeds": list(seeds), "controls": controls}
 
 
@@ -59,10 +61,11 @@ def claimed(*prompts):
 @pytest.mark.parametrize(
     ("name", "changed", "value"),
     [
-        ("learning_unseen_size", {"points": 0.3}, 0.3 - 1 / 9),
+        ("learning_unseen_size", {"points": 0.6}, 0.2),
         ("learning_nearer_with_depth", {"levels": (0.8, 0.3, 0.35, 0.1)}, 0.05),
         ("learning_beats_construction", {"fresh": 2e-3}, 2.0),
         ("learning_is_descent", {"r2": 0.5}, 0.5),
+        ("learning_is_descent", {"r2_v": 0.35}, 0.65),
         ("learning_finds_construction", {"cosine": 0.2}, 0.2),
     ],
 )
@@ -71,6 +74,26 @@ def test_a_claim_fails_on_its_own_number_and_on_no_other(name, changed, value):
     assert {claim.verdict for claim in holds.values()} == {"holds"}
     assert [claim.id for claim in fails.values() if claim.verdict == "fails"] == [name]
     assert fails[name].value == pytest.approx(value)
+
+
+@pytest.mark.parametrize(("loss", "value", "verdict"), [((0.02, 0.03), 10.0, "holds"), ((0.03, 0.01), 5.0, "fails")])
+def test_the_loss_is_held_against_the_better_of_two_answers_that_never_look(loss, value, verdict):
+    claim = claimed(metrics(seed(fresh=2e-3), unseeing_loss=loss))["learning_looks_at_x"]
+    assert (claim.verdict, claim.value) == (verdict, pytest.approx(value))
+
+
+@pytest.mark.parametrize(("points", "floor"), [((0.4, 0.3), 0.4), ((0.3, 0.5), 0.5), ((0.0, 0.0), 1 / 9)])
+def test_an_unseen_size_is_held_against_the_best_that_needs_no_x(points, floor):
+    claim = claimed(metrics(seed(points=0.8), unseeing=points))["learning_unseen_size"]
+    assert claim.value == pytest.approx(0.8 - floor)
+    assert f"never look at x ({floor:.2f})" in claim.statement
+
+
+def test_where_x_is_always_the_same_neither_is_supported():
+    found = claimed(metrics(seed(points=1.0), unseeing=(1.0, 1.0), unseeing_loss=(0.0, 0.0)))
+    assert [name for name, claim in found.items() if claim.verdict == "fails"] == [
+        "learning_looks_at_x", "learning_unseen_size",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("plain", "verdict"), [(2e-3, "holds"), (5e-4, "fails")])
@@ -177,8 +200,31 @@ def test_section_shows_every_seed_and_what_became_of_it(learned, undrawn):
     (seeds,), controls = section.more[0][1], section.more[1][1]
     fates = [(row[0], row[2]) for row in seeds.rows]
     assert sorted(fates) == [("engineered", "diverged at 1")] + [("engineered", "lives")] * 2 + [("plain", "lives")] * 3
-    assert [len(table.rows) for table in controls] == [2 * 2 + 4, 2 * 3 + 4]  # before and after training, and controls
-    assert len(section.tables[0].rows) == len(read_learned(learned.folder)["claims"]) == 6
+    assert [len(table.rows) for table in controls] == [2 * 2 + 6, 2 * 3 + 6]  # before and after training, and controls
+    assert len(section.tables[0].rows) == len(read_learned(learned.folder)["claims"]) == 7
+
+
+def test_a_row_of_the_controls_shows_its_own_shares_by_attention_where_there_is_one(learned, undrawn):
+    merged = read_learned(learned.folder)
+    found = merged["prompts"]["engineered"]
+    trained = next(seed["trained"] for seed in found["seeds"] if seed["trained"])
+    trained["sizes"]["4"] |= {"exact": 0.1, "exact_attention": 0.9}
+    for k, name in enumerate(["chance", "mean", "copy", "constructed", "annealed", "sinkhorn"], 1):
+        found["controls"][name]["sizes"]["4"] |= {"exact": k / 10, "exact_attention": None}
+    section = learning_section(merged, learned.folder)
+    ((head, rows),) = [(table.head, table.rows) for table in section.more[1][1] if table.caption.startswith("Eng")]
+    shares = [row[head.index("n = 4")] for row in rows]
+    assert shares[0] == number(0.9, 3)
+    assert shares[-6:] == [number(k / 10, 3) for k in range(1, 7)]
+    assert len({row[0] for row in rows}) == len(rows)
+
+
+def test_the_finding_about_depth_is_the_trained_distance_from_the_exact_plan(learned, undrawn):
+    finding = learning_figures.depth_figure(read_learned(learned.folder)).finding
+    for written in (learned.partial[0], learned.plain[0]):
+        levels = [seed["trained"]["distance"]["exact"] for seed in written["seeds"] if seed["trained"]]
+        first, last = (number(median(level[k] for level in levels), 2) for k in (0, -1))
+        assert f"{first} at the prompt to {last}" in finding
 
 
 def test_lead_names_the_schedule_and_the_step_size_that_are_not_the_presets(learned, undrawn):
@@ -239,6 +285,14 @@ def test_the_finding_about_descent_is_the_number_of_the_claim(learned, undrawn):
     values = {claim["id"]: claim["value"] for claim in merged["claims"]}
     assert f"descent on the dual {number(values['learning_is_descent'], 2)} (before" in finding
     assert f"P with Table 2 {number(values['learning_finds_construction'], 2)} (before" in finding
+    fits = [
+        fit[side]["r2"]
+        for one in learned.partial[0]["seeds"]
+        if one["trained"]
+        for fit in one["trained"]["descent"]
+        for side in "uv"
+    ]
+    assert finding.endswith(f"do not descend, and count as 0, is {number(fits.count(0.0) / len(fits), 2)}.")
 
 
 def test_printed_losses_stand_beside_ours_under_the_notebooks_settings_only(learned, undrawn, tmp_path):
