@@ -16,8 +16,16 @@ from torch import Tensor
 from otcore.construction import annealed, constructed_weights
 from otcore.dual import log_mass, sinkhorn, squared_cost
 from otcore.learning.forward import answer, reading_attention, states
-from otcore.learning.presets import PRESETS, Problems, hidden_points, reading_column, residual_layers
-from otcore.learning.training import FRESH, Settings, State, draw_batch, effective_weights, generator, start
+from otcore.learning.presets import (
+    PRESETS,
+    Problems,
+    draw_problems,
+    draw_prompt,
+    hidden_points,
+    reading_column,
+    residual_layers,
+)
+from otcore.learning.training import FRESH, Settings, State, effective_weights, generator, start
 from otcore.plans import entropic_plan
 from otcore.prompt import engineered_prompt
 from otcore.transformer import TransportTransformer, read_plan
@@ -79,10 +87,20 @@ def _shares(merit: Tensor, match: Tensor) -> tuple[float, float]:
     return float(right.all(1).double().mean()), float(right.double().mean())
 
 
-def fresh(settings: Settings, n: int, batch: int, *, number: int = 0) -> tuple[Tensor, Problems]:
-    """Return problems of size n that no training has seen, the same for every model, with their prompts."""
+def fresh(
+    settings: Settings, n: int, batch: int, *, number: int = 0, uniform_x: bool = False
+) -> tuple[Tensor, Problems]:
+    """Return problems of size n that no training has seen, the same for every model, with their prompts.
+
+    With `uniform_x` every x is uniform on [0, 1], the same y: numbers that in one dimension no preset trains on. Who
+    answers with sorted x answers these too; who has learned to copy y does not.
+    """
     rng = generator(settings.seed, FRESH, number + n)
-    return draw_batch(rng, settings.preset, replace(settings.shape, n=n), batch)
+    problems = draw_problems(rng, settings.preset, batch=batch, n=n, dim=settings.shape.dim)
+    if uniform_x and settings.shape.dim == 1:
+        x = rng.random(problems.x.shape)
+        problems = Problems(x, problems.y, np.argsort(x[..., 0], axis=1))
+    return draw_prompt(rng, settings.preset, settings.shape.prompt, problems), problems
 
 
 def model_weights(state: State) -> Float[Tensor, "seed layer width part"]:
@@ -90,7 +108,9 @@ def model_weights(state: State) -> Float[Tensor, "seed layer width part"]:
     return torch.from_numpy(effective_weights(state.weights, state.mixing)).double()
 
 
-def evaluate(settings: Settings, state: State, n: int, *, batch: int = 512) -> list[Score | None]:
+def evaluate(
+    settings: Settings, state: State, n: int, *, batch: int = 512, uniform_x: bool = False
+) -> list[Score | None]:
     """Return the score of every seed on fresh problems of size n; None for a seed that has diverged.
 
     Parameters
@@ -101,9 +121,11 @@ def evaluate(settings: Settings, state: State, n: int, *, batch: int = 512) -> l
         Points a side; need not be that of the training.
     batch : int
         Problems, the same for all seeds.
+    uniform_x : bool
+        As in `fresh`.
     """
     reads, hidden = PRESETS[settings.preset].reading != "column", hidden_points(settings.shape)
-    prompt, problems = fresh(settings, n, batch)
+    prompt, problems = fresh(settings, n, batch, uniform_x=uniform_x)
     alive = np.flatnonzero(state.alive)
     weights = model_weights(state)[alive]
     *_, last = states(prompt.expand(len(alive), *prompt.shape), weights, reads=reads)
@@ -118,14 +140,15 @@ def evaluate(settings: Settings, state: State, n: int, *, batch: int = 512) -> l
     return scores
 
 
-def blind(settings: Settings, n: int, *, batch: int = 512) -> dict[str, Score]:
+def blind(settings: Settings, n: int, *, batch: int = 512, uniform_x: bool = False) -> dict[str, Score]:
     """Return the scores of two answers that never look at x, on the problems of `evaluate`.
 
     ``mean`` is the mean solution of other problems, the best such answer where y is the same in all problems (one
-    dimension); ``copy`` is y itself. Where x is always the same numbers (presets paper and preprint), both are right.
+    dimension); ``copy`` is y itself. Both are right where x is always the same numbers (presets paper and preprint
+    without `uniform_x`).
     """
-    _, problems = fresh(settings, n, batch)
-    _, others = fresh(settings, n, batch, number=TUNING)
+    _, problems = fresh(settings, n, batch, uniform_x=uniform_x)
+    _, others = fresh(settings, n, batch, number=TUNING, uniform_x=uniform_x)
     answers = {"mean": np.broadcast_to(others.target.mean(0), problems.y.shape), "copy": problems.y}
     return {name: score(torch.from_numpy(estimate.copy()), None, problems) for name, estimate in answers.items()}
 
@@ -167,9 +190,11 @@ def best_regs(settings: Settings, *, batch: int = 512) -> dict[str, float]:
     return {name: min(losses, key=losses.__getitem__) for name, losses in found.items()}
 
 
-def solvers(settings: Settings, regs: dict[str, float], n: int, *, batch: int = 512) -> dict[str, Score]:
+def solvers(
+    settings: Settings, regs: dict[str, float], n: int, *, batch: int = 512, uniform_x: bool = False
+) -> dict[str, Score]:
     """Return the scores of the models of `solver_plans`, each with its `reg`, on the problems of `evaluate`."""
-    _, problems = fresh(settings, n, batch)
+    _, problems = fresh(settings, n, batch, uniform_x=uniform_x)
     depth = residual_layers(settings.preset, settings.shape)
     x = torch.from_numpy(problems.x)
     plans = {name: solver_plans(problems, reg=reg, depth=depth)[name] for name, reg in regs.items()}

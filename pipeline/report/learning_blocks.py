@@ -211,7 +211,7 @@ def _controls_table(metrics: Mapping[str, Any]) -> Table:
     sizes = sorted(metrics["controls"]["chance"]["sizes"], key=int)
 
     def shares(found: Mapping[str, Any]) -> list[str]:
-        scores = [found["sizes"].get(n) for n in sizes]
+        scores = [*(found["sizes"].get(n) for n in sizes), found["uniform_x"]]
         return ["–" if one is None else number(float(_exact(one)), 3) for one in scores]
 
     rows = [
@@ -225,10 +225,9 @@ def _controls_table(metrics: Mapping[str, Any]) -> Table:
         if control is not None:
             with_reg = f", λ = {control['reg']:g}" if "reg" in control else ""
             rows.append([f"{text}{with_reg}", *shares(control)])
-    caption = (
-        f"{figures.LONG[metrics['prompt']].capitalize()}: share of permutations found exactly, by number of points."
-    )
-    return Table(["model", *(f"n = {n}" for n in sizes)], rows, caption=caption)
+    caption = f"{figures.LONG[metrics['prompt']].capitalize()}: share of permutations found exactly, by number of points; in the last column x is uniform on [0, 1], numbers not seen in training."
+    head = ["model", *(f"n = {n}" for n in sizes), f"n = {metrics['settings']['n']}, other x"]
+    return Table(head, rows, caption=caption)
 
 
 def _exact(score: Mapping[str, float | None]) -> float:

@@ -160,6 +160,11 @@ def _seeds(params: Learn, settings: Settings, state: State) -> list[dict[str, An
         for index, score in enumerate(evaluate(settings, state, n, batch=params.test_problems)):
             if score is not None:
                 found[index]["sizes"][str(n)] = asdict(score)  # type: ignore[index]
+    for index, score in enumerate(
+        evaluate(settings, state, settings.shape.n, batch=params.test_problems, uniform_x=True)
+    ):
+        if score is not None:
+            found[index]["uniform_x"] = asdict(score)  # type: ignore[index]
     maps, problems = layer_maps(settings, state, settings.shape.n, batch=params.test_problems)
     by_level = distances(maps, problems, reg=params.reg)
     for row, index in enumerate(alive):
@@ -180,14 +185,18 @@ def _sizes(params: Learn) -> list[int]:
 def _controls(params: Learn, settings: Settings) -> dict[str, Any]:
     """Return the scores of what is not trained: guessing, answers that never look at x, the construction, Sinkhorn."""
     sizes, regs = _sizes(params), best_regs(settings, batch=params.test_problems)
-    scores = {n: solvers(settings, regs, n, batch=params.test_problems) for n in sizes}
-    found: dict[str, Any] = {"chance": {"sizes": {str(n): chance(n) for n in sizes}}}
-    unseeing = {n: blind(settings, n, batch=params.test_problems) for n in sizes}
-    for name in ("mean", "copy"):
-        found[name] = {"sizes": {str(n): asdict(unseeing[n][name]) for n in sizes}}
-    for name, reg in regs.items():
-        found[name] = {"reg": reg, "sizes": {str(n): asdict(scores[n][name]) for n in sizes}}
-    return found
+
+    def measured(n: int, *, uniform_x: bool = False) -> dict[str, dict[str, Any]]:
+        more = {"batch": params.test_problems, "uniform_x": uniform_x}
+        scores = blind(settings, n, **more) | solvers(settings, regs, n, **more)  # type: ignore[arg-type]
+        return {"chance": chance(n)} | {name: asdict(score) for name, score in scores.items()}
+
+    by_size, other = {n: measured(n) for n in sizes}, measured(settings.shape.n, uniform_x=True)
+    return {
+        name: ({"reg": regs[name]} if name in regs else {})
+        | {"sizes": {str(n): by_size[n][name] for n in sizes}, "uniform_x": other[name]}
+        for name in other
+    }
 
 
 def _maps(settings: Settings, state: State) -> dict[str, Any]:

@@ -255,9 +255,9 @@ def test_metrics_hold_every_size_level_and_layer(learned):
     assert maps["sizes"].keys() == {"7", "8", "9", "15"}
 
 
-def test_distances_and_maps_are_those_of_the_trained_seeds(learned):
+def test_distances_maps_and_scores_of_other_x_are_those_of_the_trained_seeds(learned):
     """Trained once more: what stands in the files is measured on these states, with the reg of the parameters."""
-    from otcore.learning import distances, layer_maps, train
+    from otcore.learning import blind, distances, evaluate, layer_maps, train
     from pipeline.synthetic.learn import settings_of
 
     settings = settings_of(small(), "engineered")
@@ -266,6 +266,11 @@ def test_distances_and_maps_are_those_of_the_trained_seeds(learned):
     for name, levels in distances(maps, problems, reg=small().reg).items():
         written = [seed["trained"]["distance"][name] for seed in learned.whole[0]["seeds"]]
         np.testing.assert_allclose(written, levels, rtol=1e-5)
+    other = {"batch": small().test_problems, "uniform_x": True}
+    written = [seed["trained"]["uniform_x"]["loss"] for seed in learned.whole[0]["seeds"]]
+    assert written == pytest.approx([score.loss for score in evaluate(settings, state, 4, **other)], rel=1e-5)
+    for name, score in blind(settings, 4, **other).items():
+        assert learned.whole[0]["controls"][name]["uniform_x"]["loss"] == pytest.approx(score.loss, rel=1e-5)
     for n, found in learned.whole[1]["sizes"].items():
         first = layer_maps(settings, state, int(n), batch=1)[0][0, :, 0]
         np.testing.assert_allclose([found["levels"][level] for level in "012"], first, atol=6e-5)
@@ -274,7 +279,7 @@ def test_distances_and_maps_are_those_of_the_trained_seeds(learned):
 def test_the_plain_prompt_has_no_memory_to_measure(learned):
     metrics, _ = learned.plain
     assert metrics["prompt"] == "plain"
-    assert all(seed["trained"].keys() == {"sizes", "distance"} for seed in metrics["seeds"])
+    assert all(seed["trained"].keys() == {"sizes", "uniform_x", "distance"} for seed in metrics["seeds"])
 
 
 def test_training_lowers_the_loss_on_fresh_problems(learned):

@@ -26,12 +26,13 @@ STEMS = [
 ]  # fmt: skip
 
 
-def seed(*, fresh=1e-4, points=0.8, levels=(0.8, 0.4, 0.1), r2=0.95, r2_v=None, cosine=0.95, loss=None):
+def seed(*, fresh=1e-4, other=1e-4, points=0.8, levels=(0.8, 0.4, 0.1), r2=0.95, r2_v=None, cosine=0.95, loss=None):
     """Return what the claims read of one seed; by default every claim holds."""
     return {
         "loss": loss or {"0": 0.2},
         "trained": {
             "sizes": {"7": {"loss": fresh}, "9": {"points": points}},
+            "uniform_x": {"loss": other},
             "distance": {"exact": list(levels)},
             "descent": [{"u": {"r2": r2}, "v": {"r2": r2 if r2_v is None else r2_v}}],
             "weight_cosine": [[cosine, cosine]],
@@ -47,7 +48,7 @@ def metrics(*seeds, prompt="engineered", control=1e-3, unseeing=(0.4, 0.3), unse
     solvers = {name: {"sizes": {"7": {"loss": control}}} for name in ("constructed", "annealed")}
     controls = {"chance": {"sizes": {"9": {"points": 1 / 9}}}, "sinkhorn": {"sizes": {"7": {"loss": 1.0}}}, **solvers}
     for name, points, loss in zip(("mean", "copy"), unseeing, unseeing_loss, strict=True):
-        controls[name] = {"sizes": {"7": {"loss": loss}, "9": {"points": points}}}
+        controls[name] = {"sizes": {"9": {"points": points}}, "uniform_x": {"loss": loss}}
     return {"prompt": prompt, "settings": PUBLISHED | settings, "seeds": list(seeds), "controls": controls}
 
 
@@ -61,6 +62,7 @@ def claimed(*prompts):
 @pytest.mark.parametrize(
     ("name", "changed", "value"),
     [
+        ("learning_looks_at_x", {"other": 4e-3}, 5.0),
         ("learning_unseen_size", {"points": 0.6}, 0.2),
         ("learning_nearer_with_depth", {"levels": (0.8, 0.3, 0.35, 0.1)}, 0.05),
         ("learning_beats_construction", {"fresh": 2e-3}, 2.0),
@@ -78,7 +80,7 @@ def test_a_claim_fails_on_its_own_number_and_on_no_other(name, changed, value):
 
 @pytest.mark.parametrize(("loss", "value", "verdict"), [((0.02, 0.03), 10.0, "holds"), ((0.03, 0.01), 5.0, "fails")])
 def test_the_loss_is_held_against_the_better_of_two_answers_that_never_look(loss, value, verdict):
-    claim = claimed(metrics(seed(fresh=2e-3), unseeing_loss=loss))["learning_looks_at_x"]
+    claim = claimed(metrics(seed(other=2e-3), unseeing_loss=loss))["learning_looks_at_x"]
     assert (claim.verdict, claim.value) == (verdict, pytest.approx(value))
 
 
@@ -89,8 +91,8 @@ def test_an_unseen_size_is_held_against_the_best_that_needs_no_x(points, floor):
     assert f"never look at x ({floor:.2f})" in claim.statement
 
 
-def test_where_x_is_always_the_same_neither_is_supported():
-    found = claimed(metrics(seed(points=1.0), unseeing=(1.0, 1.0), unseeing_loss=(0.0, 0.0)))
+def test_a_model_that_copies_y_where_that_is_right_supports_neither():
+    found = claimed(metrics(seed(points=1.0, other=0.03), unseeing=(1.0, 1.0), unseeing_loss=(0.02, 0.1)))
     assert [name for name, claim in found.items() if claim.verdict == "fails"] == [
         "learning_looks_at_x", "learning_unseen_size",
     ]  # fmt: skip
@@ -209,13 +211,16 @@ def test_a_row_of_the_controls_shows_its_own_shares_by_attention_where_there_is_
     found = merged["prompts"]["engineered"]
     trained = next(seed["trained"] for seed in found["seeds"] if seed["trained"])
     trained["sizes"]["4"] |= {"exact": 0.1, "exact_attention": 0.9}
+    trained["uniform_x"] |= {"exact": 0.1, "exact_attention": 0.95}
     for k, name in enumerate(["chance", "mean", "copy", "constructed", "annealed", "sinkhorn"], 1):
         found["controls"][name]["sizes"]["4"] |= {"exact": k / 10, "exact_attention": None}
+        found["controls"][name]["uniform_x"] |= {"exact": k / 10 + 0.05, "exact_attention": None}
     section = learning_section(merged, learned.folder)
     ((head, rows),) = [(table.head, table.rows) for table in section.more[1][1] if table.caption.startswith("Eng")]
-    shares = [row[head.index("n = 4")] for row in rows]
-    assert shares[0] == number(0.9, 3)
-    assert shares[-6:] == [number(k / 10, 3) for k in range(1, 7)]
+    for column, shift in (("n = 4", 0.0), ("n = 4, other x", 0.05)):
+        shares = [row[head.index(column)] for row in rows]
+        assert shares[0] == number(0.9 + shift, 3)
+        assert shares[-6:] == [number(k / 10 + shift, 3) for k in range(1, 7)]
     assert len({row[0] for row in rows}) == len(rows)
 
 
