@@ -90,19 +90,23 @@ def _read_maps(metrics: Path, prompt: str) -> dict[str, Any]:
 
 def _lead(prompts: Mapping[str, Mapping]) -> str:
     """Return what was trained, and what became of the seeds."""
-    settings = next(iter(prompts.values()))["settings"]
+    one = next(iter(prompts.values()))
+    settings, copied = one["settings"], one["controls"]["copy"]["sizes"]
     dead = {prompt: metrics["n_diverged"] for prompt, metrics in sorted(prompts.items())}
     fate = listed(
         [f"{n} of {len(prompts[prompt]['seeds'])} on the {figures.LONG[prompt]}" for prompt, n in dead.items()]
     )
     diverged = f"Seeds that diverged: {fate}." if any(dead.values()) else "No seed diverged."
+    same = ""
+    if copied[str(settings["n"])]["loss"] == 0.0:
+        same = " In all of these problems sorted x is y, so that copying y is right without a look at x: a low loss alone shows no sorting."
     falling = ", falling to 0" if settings["schedule"] == "linear" else ""
-    rate = next(iter(prompts.values()))["rate"]
+    rate = one["rate"]
     own = "" if settings["rate"] is None and not falling else f", with Adam’s step size at {rate:g}{falling}"
     return (
         f"Transformers of {settings['depth']} layers were trained for {count(settings['steps'])} steps on {count(settings['batch'])} "
         f"problems of {settings['n']} points each, by the settings of the {settings['preset']}{own} "
-        f"({len(next(iter(prompts.values()))['seeds'])} seeds a prompt). {diverged} Every seed is drawn."
+        f"({len(one['seeds'])} seeds a prompt). {diverged} Every seed is drawn.{same}"
     )
 
 

@@ -243,6 +243,15 @@ def test_lead_names_the_schedule_and_the_step_size_that_are_not_the_presets(lear
     assert "the notebook, with Adam’s step size at 0.002, falling to 0 (3 seeds" in lead
 
 
+def test_lead_says_where_copying_y_is_right(learned, undrawn):
+    merged = read_learned(learned.folder)
+    assert "copying" not in learning_section(merged, learned.folder).lead[0]
+    for found in merged["prompts"].values():
+        found["controls"]["copy"]["sizes"]["4"]["loss"] = 0.0
+    text = "In all of these problems sorted x is y, so that copying y is right without a look at x"
+    assert text in learning_section(merged, learned.folder).lead[0]
+
+
 def test_data_of_a_figure_is_what_the_stage_wrote(learned, undrawn):
     section = learning_section(read_learned(learned.folder), learned.folder)
     training, maps, *_, depth, descent = (pd.read_csv(io.StringIO(block.data)) for block in section.blocks)
