@@ -6,7 +6,7 @@ import typer
 
 from pipeline.params import load_params
 from pipeline.stages import run_stage, say, track
-from pipeline.synthetic.learn import learn, write_learned
+from pipeline.synthetic.learn import forget, learn, write_learned
 
 WORK, LIVE, METRICS = Path("work"), Path("work/dvclive"), Path("reports/metrics/learn")
 
@@ -17,6 +17,7 @@ def main(prompt: str) -> None:
     bar = track(f"training on the {prompt} prompt", params.learn.steps)
     metrics, maps = learn(params.learn, prompt, work=WORK, live=LIVE / f"learn-{prompt}", track=bar, say=say)
     write_learned(metrics, maps, METRICS)
+    forget(params.learn, prompt, work=WORK)
     say(f"learn: {prompt}: {params.learn.seeds - metrics['n_diverged']} of {params.learn.seeds} seeds trained")
 
 

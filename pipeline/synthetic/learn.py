@@ -78,7 +78,7 @@ def learn(
     params : Learn
     prompt : {"engineered", "plain", "plain_notebook"}
     work : Path
-        Folder for checkpoints; a run that was killed goes on from there, with the same result.
+        Folder for checkpoints; a run that was killed goes on from there, with the same result. `forget` empties it.
     live : Path
         Folder for dvclive's progress.
     track : callable, optional
@@ -108,9 +108,12 @@ def learn(
         )
         raise PipelineError(message)
     with one_thread(), torch.no_grad():
-        metrics, maps = _metrics(params, settings, run), _maps(settings, run.state)
-    clear(settings, params, work=work)
-    return metrics, maps
+        return _metrics(params, settings, run), _maps(settings, run.state)
+
+
+def forget(params: Learn, prompt: str, *, work: Path) -> None:
+    """Remove the checkpoint of `learn`, once what it returned has been written."""
+    clear(settings_of(params, prompt), params, work=work)
 
 
 def _stop_after_the_last_step(settings: Settings, state: State) -> None:

@@ -49,9 +49,11 @@ def often(monkeypatch):
 
 
 def learn_in(folder: Path, params, **kwargs):
-    from pipeline.synthetic.learn import learn
+    from pipeline.synthetic.learn import forget, learn
 
-    return learn(params, "engineered", work=folder / "work", live=folder / "live", **({"say": quiet} | kwargs))
+    found = learn(params, "engineered", work=folder / "work", live=folder / "live", **({"say": quiet} | kwargs))
+    forget(params, "engineered", work=folder / "work")
+    return found
 
 
 def die(folder: Path, params):
@@ -316,6 +318,23 @@ def test_the_stage_writes_what_it_promises(tmp_path, monkeypatch, capsys, learne
     folder = tmp_path / "reports" / "metrics" / "learn"
     written = [json.loads((folder / f"engineered{end}.json").read_text(encoding="utf-8")) for end in ("", "_maps")]
     assert written == json.loads(json.dumps(learned.whole))
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["dvclive"]
+
+
+def test_what_cannot_be_written_is_not_trained_again(tmp_path, monkeypatch, learned):
+    from pipeline.stages import learn as stage
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(parameters_yaml(Params(learn=small())), encoding="utf-8")
+    (tmp_path / "reports").write_text("in the way", encoding="utf-8")
+    with pytest.raises(OSError, match="reports"):
+        stage.main("engineered")
+    (tmp_path / "reports").unlink()
+    steps = []
+    monkeypatch.setattr(stage, "track", lambda *_: counted(steps))
+    stage.main("engineered")
+    written = tmp_path / "reports" / "metrics" / "learn" / "engineered.json"
+    assert steps == [] and json.loads(written.read_text(encoding="utf-8")) == json.loads(json.dumps(learned.whole[0]))
 
 
 def test_numbers_that_are_none_are_null(tmp_path, learned):
