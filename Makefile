@@ -22,11 +22,11 @@ report: setup  ## run what has changed (dvc repro) and print where the page is
 	$(BIN)/dvc repro
 	@echo "Open $(CURDIR)/reports/index.html"
 
-check: setup  ## format, lint, types and the fast tests: under two minutes
+check: setup  ## format, lint, types and the fast tests without real text: about two minutes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m 'not slow and not realdata'
 
 test: setup  ## all tests, the slow ones too
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2

@@ -57,6 +57,7 @@ def test_uniform_marginals_need_a_step_of_n_plus_one_reg():
     assert late_factor(unit) == pytest.approx(second, rel=0.02)
 
 
+@pytest.mark.slow
 def test_step_of_twice_reg_needs_the_fewest_layers_and_twice_as_many_as_sinkhorn_needs_sweeps():
     from otcore import entropic_plan, sinkhorn
     from otcore.hilbert import distance_to

@@ -1,6 +1,7 @@
 """Training runs in miniature for the tests of the stage learn, of its claims and of its section of the page."""
 
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,15 @@ class Learned:
 @pytest.fixture(scope="session")
 def learned(tmp_path_factory: pytest.TempPathFactory) -> Learned:
     """Runs of both prompts and one of which a seed diverges, made once: nobody may write to them."""
+    return _runs(tmp_path_factory.getbasetemp() / "learned")
+
+
+@cache  # each module that imports the fixture has one of its own
+def _runs(root: Path) -> Learned:
     from otcore.learning import train
     from pipeline.synthetic.learn import learn, settings_of, write_learned
 
-    root, said = tmp_path_factory.mktemp("learned"), []
+    said: list[str] = []
     places = {"work": root / "work", "live": root / "live"}
     whole = learn(small(), "engineered", **places, say=quiet)
     peaks = np.max([state.loss.copy() for state in train(settings_of(small(), "engineered"))], axis=0)

@@ -137,6 +137,7 @@ def test_shards_of_weights(model_hub, tiny, tmp_path):
     assert torch.equal(_weights(_load("someone/sharded")), _weights(_load(str(tiny))))
 
 
+@pytest.mark.slow  # what fails is tried again after a while
 class TestFaults:
     """Success after another try, or one clear line; never half of a file."""
 

@@ -332,6 +332,7 @@ def test_one_prompt_alone_makes_a_section(learned, undrawn, tmp_path):
     assert "No seed diverged." in section.lead[0]
 
 
+@pytest.mark.slow
 def test_the_page_holds_the_section_and_its_numbers_in_one_file(learned, measured, undrawn, tmp_path, monkeypatch):
     monkeypatch.setattr(sections, "blocks_of", lambda _: {"alignment": [], "embeddings": [], "plan": []})
     folder = tmp_path / "metrics"

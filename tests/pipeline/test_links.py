@@ -235,6 +235,7 @@ def test_label_noise_by_hand() -> None:
     assert compare_with_gold([], gold) == {"n_pairs": 0, "n_links": 0, "sure": 0.0, "sure_or_possible": 0.0}
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 @pytest.mark.parametrize(
     ("policy", "sure", "either", "n_links"),
@@ -261,6 +262,7 @@ def test_how_right_the_links_are(
     assert (n_shared == 0) == (policy == "one_to_one")
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_a_shift_by_one_line_destroys_the_links(shared_data: Path) -> None:
     muse = read_lexicon(shared_data / "muse/en-fr.txt")

@@ -32,6 +32,7 @@ def test_a_figure_is_the_same_bytes_each_time():
         assert "Date" not in text and "Matplotlib" not in text
 
 
+@pytest.mark.slow
 def test_fonts_that_are_installed_do_not_change_a_byte(monkeypatch):
 
     from matplotlib import font_manager
@@ -48,6 +49,7 @@ def test_fonts_that_are_installed_do_not_change_a_byte(monkeypatch):
     assert manager.ttflist == before, "the fonts of other code are left as they were"
 
 
+@pytest.mark.slow
 def test_ids_of_two_figures_on_one_page_differ():
     one, two = (draw(stem, _plot, alt="finding") for stem in ("figure5_x", "figure6_y"))
     ids = [re.findall(r' id="([^"]+)"', text) for text in (one.wide, one.narrow, two.wide, two.narrow)]

@@ -19,6 +19,8 @@ from pipeline.report.provenance import parameters_yaml
 from pipeline.report.render import build
 from tests.pipeline.report_factory import HOSTILE, SMALL, hostile, measured  # noqa: F401 - fixtures
 
+pytestmark = pytest.mark.slow  # whole pages, drawn and read
+
 SECTIONS = ["in-short", "alignment", "embeddings", "plan", "explorer", "construction", "learning", "made"]
 FIGURES = [
     "figure1_mini-marian", "figure1_mini-mbert", "figure5_mini-marian", "figure6_mini-mbert", "figure7_mini-marian",
