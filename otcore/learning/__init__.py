@@ -22,7 +22,6 @@ from otcore.learning.evaluation import (
     evaluate,
     layer_maps,
     solvers,
-    untrained,
 )
 from otcore.learning.interpret import Fit, descent, weight_cosines
 from otcore.learning.presets import PRESETS, PROMPTS, Preset, Problems, Shape, draw_problems
@@ -49,6 +48,5 @@ __all__ = [
     "solvers",
     "start",
     "train",
-    "untrained",
     "weight_cosines",
 ]

@@ -16,16 +16,8 @@ from torch import Tensor
 from otcore.construction import annealed, constructed_weights
 from otcore.dual import log_mass, sinkhorn, squared_cost
 from otcore.learning.forward import answer, reading_attention, states
-from otcore.learning.presets import (
-    PRESETS,
-    Problems,
-    draw_problems,
-    draw_prompt,
-    hidden_points,
-    reading_column,
-    residual_layers,
-)
-from otcore.learning.training import FRESH, Settings, State, effective_weights, generator, start
+from otcore.learning.presets import PRESETS, Problems, hidden_points, reading_column, residual_layers
+from otcore.learning.training import FRESH, Settings, State, draw_batch, effective_weights, generator
 from otcore.plans import entropic_plan
 from otcore.prompt import engineered_prompt
 from otcore.transformer import TransportTransformer, read_plan
@@ -92,15 +84,10 @@ def fresh(
 ) -> tuple[Tensor, Problems]:
     """Return problems of size n that no training has seen, the same for every model, with their prompts.
 
-    With `uniform_x` every x is uniform on [0, 1], the same y: numbers that in one dimension no preset trains on. Who
-    answers with sorted x answers these too; who has learned to copy y does not.
+    `uniform_x` as in `presets.draw_problems`.
     """
     rng = generator(settings.seed, FRESH, number + n)
-    problems = draw_problems(rng, settings.preset, batch=batch, n=n, dim=settings.shape.dim)
-    if uniform_x and settings.shape.dim == 1:
-        x = rng.random(problems.x.shape)
-        problems = Problems(x, problems.y, np.argsort(x[..., 0], axis=1))
-    return draw_prompt(rng, settings.preset, settings.shape.prompt, problems), problems
+    return draw_batch(rng, settings.preset, replace(settings.shape, n=n), batch, uniform_x=uniform_x)
 
 
 def model_weights(state: State) -> Float[Tensor, "seed layer width part"]:
@@ -122,7 +109,7 @@ def evaluate(
     batch : int
         Problems, the same for all seeds.
     uniform_x : bool
-        As in `fresh`.
+        Problems of other x than those of the training, as in `presets.draw_problems`.
     """
     reads, hidden = PRESETS[settings.preset].reading != "column", hidden_points(settings.shape)
     prompt, problems = fresh(settings, n, batch, uniform_x=uniform_x)
@@ -151,11 +138,6 @@ def blind(settings: Settings, n: int, *, batch: int = 512, uniform_x: bool = Fal
     _, others = fresh(settings, n, batch, number=TUNING, uniform_x=uniform_x)
     answers = {"mean": np.broadcast_to(others.target.mean(0), problems.y.shape), "copy": problems.y}
     return {name: score(torch.from_numpy(estimate.copy()), None, problems) for name, estimate in answers.items()}
-
-
-def untrained(settings: Settings, n: int, *, batch: int = 512) -> list[Score | None]:
-    """Return the scores of the models as they were before the first step."""
-    return evaluate(settings, start(settings), n, batch=batch)
 
 
 def solver_plans(problems: Problems, *, reg: float, depth: int) -> dict[str, Float[Tensor, "batch n n"]]:

@@ -101,7 +101,7 @@ def layer_fits(before: Duals, after: Duals, cost: Float[Tensor, "batch src tgt"]
 
 
 def _regression(derivative: Tensor, change: Tensor, reg: float) -> Fit | None:
-    """Return the line of least squares, with a constant, if it falls; None where a number is not finite."""
+    """Return the line of least squares, with a constant; it explains nothing where it rises. None if a number is not finite."""
     if not bool(torch.isfinite(derivative).all() & torch.isfinite(change).all()):
         return None
     x, y = derivative - derivative.mean(), change - change.mean()

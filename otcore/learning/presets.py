@@ -160,8 +160,13 @@ def check_settings(preset: PresetName, shape: Shape) -> None:
         raise broken_rule("dim", "1 under preset preprint, which reads one column", str(shape.dim), "Use preset paper.")
 
 
-def draw_problems(rng: np.random.Generator, preset: PresetName, *, batch: int, n: int, dim: int = 1) -> Problems:
+def draw_problems(
+    rng: np.random.Generator, preset: PresetName, *, batch: int, n: int, dim: int = 1, uniform_x: bool = False
+) -> Problems:
     """Return random problems with their exact solutions, in float64.
+
+    With `uniform_x` every x is uniform on [0, 1], beside the preset's y: numbers that in one dimension no preset trains
+    on. Who answers with sorted x answers these too; who has learned to copy y does not.
 
     For `dim` > 1, where no version of the experiment says more, both clouds are uniform on the unit cube.
 
@@ -176,12 +181,14 @@ def draw_problems(rng: np.random.Generator, preset: PresetName, *, batch: int, n
         cost = ((y[:, :, None] - x[:, None]) ** 2).sum(-1)
         match = np.stack([linear_sum_assignment(matrix)[1] for matrix in cost])
         return Problems(x, y, match)
-    if PRESETS[preset].problems == "distinct":
+    distinct = PRESETS[preset].problems == "distinct"
+    y = np.arange(n) / n if distinct else np.arange(1, n + 1) / n
+    if uniform_x:
+        x = rng.random((batch, n))
+    elif distinct:
         x = rng.permuted(np.tile(np.arange(GRID), (batch, 1)), axis=1)[:, :n] / GRID
-        y = np.arange(n) / n
     else:
         x = rng.permuted(np.tile(np.arange(1, n + 1), (batch, 1)), axis=1) / n
-        y = np.arange(1, n + 1) / n
     return Problems(x[..., None], np.tile(y[:, None], (batch, 1, 1)), np.argsort(x, axis=1))
 
 

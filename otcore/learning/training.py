@@ -217,10 +217,10 @@ def draw_training_batch(settings: Settings, step: int) -> Batch:
 
 
 def draw_batch(
-    rng: np.random.Generator, preset: PresetName, shape: Shape, batch: int
+    rng: np.random.Generator, preset: PresetName, shape: Shape, batch: int, *, uniform_x: bool = False
 ) -> tuple[Float[torch.Tensor, "batch token width"], Problems]:
-    """Return random problems of a shape and their prompts."""
-    problems = draw_problems(rng, preset, batch=batch, n=shape.n, dim=shape.dim)
+    """Return random problems of a shape and their prompts; `uniform_x` as in `presets.draw_problems`."""
+    problems = draw_problems(rng, preset, batch=batch, n=shape.n, dim=shape.dim, uniform_x=uniform_x)
     return draw_prompt(rng, preset, shape.prompt, problems), problems
 
 

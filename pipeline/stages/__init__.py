@@ -16,8 +16,11 @@ def run_stage(main: Callable[[], object]) -> None:
     try:
         main()
     except IN_THE_WAY as error:
+        if error.filename is None:  # nothing that a user could move
+            raise
+        wanted = "a file or folder that may be read and written is needed"
         say(
-            f"error: {error.filename}: a place that can be written is needed, but {error.strerror}; move away what is there"
+            f"error: {error.filename}: {wanted}, but: {error.strerror}; move away what is there, or change its permissions"
         )
         sys.exit(1)
     except PipelineError as error:

@@ -228,15 +228,21 @@ def test_a_file_in_the_way_of_a_folder_is_named(
         stages.run_stage(lambda: (tmp_path / inside).mkdir(parents=True))
     assert caught.value.code == 1
     said = capsys.readouterr().err
-    assert said.startswith(f"error: {tmp_path / inside}: a place that can be written is needed, but ")
-    assert said.endswith("; move away what is there\n") and (tmp_path / "out").read_text(encoding="utf-8") == "kept"
+    assert said.startswith(
+        f"error: {tmp_path / inside}: a file or folder that may be read and written is needed, but: "
+    )
+    assert (
+        said.endswith("; move away what is there, or change its permissions\n")
+        and (tmp_path / "out").read_text(encoding="utf-8") == "kept"
+    )
 
 
-def test_other_errors_keep_their_traceback() -> None:
+@pytest.mark.parametrize("error", [KeyError, PermissionError])  # the latter of no file
+def test_other_errors_keep_their_traceback(error: type[Exception]) -> None:
     def main() -> None:
-        raise KeyError
+        raise error
 
-    with pytest.raises(KeyError):
+    with pytest.raises(error):
         stages.run_stage(main)
 
 
