@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from pipeline._messages import explain
 from pipeline._yaml import read_yaml
+from pipeline.conventions import ConventionName, convention_of
 from pipeline.errors import PipelineError
 
 TABLE_SUFFIXES = (".tsv", ".parquet", ".jsonl")
@@ -223,7 +224,6 @@ class Extract(Block):
 class Align(Block):
     """How attention is scored; `transport_pairs` and `resamples` bound the work."""
 
-    convention: Literal["corrected", "paper", "notebook"] = "corrected"
     transport_pairs: Count = 240
     resamples: Count = 2000
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
@@ -300,6 +300,7 @@ TranslatorName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 class Params(Block):
     """All blocks of params.yaml; `Params()` is the demo."""
 
+    convention: ConventionName = "corrected"
     corpus: Corpus = Corpus()
     sample: Sample = Sample()
     words: Words = Words()
@@ -335,8 +336,8 @@ class Params(Block):
             _refuse(f"report.pair: below sample.n_pairs ({self.sample.n_pairs}), but it is {self.report.pair}")
         if self.words.lemmas == "simplemma":
             _check_lemmas(self.corpus)
-        if self.words.lemmas == "none" and self.align.convention == "notebook":
-            _refuse("words.lemmas: align.convention: notebook reads lemmatised text, but it is none; use simplemma")
+        if self.words.lemmas == "none" and convention_of(self.convention).text == "lemmas":
+            _refuse(f"words.lemmas: convention: {self.convention} reads lemmatised text, but it is none; use simplemma")
         return self
 
 

@@ -7,12 +7,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import norm
 
-from pipeline.alignment.scores import Convention
+from pipeline.conventions import Convention
 
 # Resamples a step; bounds the memory at this many times the number of sentences.
 _CHUNK = 256
-NOTEBOOK_Z = 1.282
-PAPER_LEVEL = 0.8
 
 
 @dataclass(frozen=True)
@@ -35,13 +33,10 @@ class IntervalRule:
 
     @classmethod
     def of(cls, convention: Convention, level: float) -> "IntervalRule":
-        """Return the rule of a convention; only `corrected` reads `level`.
-
-        The notebook draws z = 1.282 and labels it 90 %; it is 80 %, what the paper says.
-        """
-        if convention == "notebook":
-            return cls("normal", round(2 * float(norm.cdf(NOTEBOOK_Z)) - 1, 4), NOTEBOOK_Z)
-        return cls("percentile", PAPER_LEVEL if convention == "paper" else level)
+        """Return the rule of a convention; `level` is for one that names none."""
+        if convention.z is not None:
+            return cls("normal", round(2 * float(norm.cdf(convention.z)) - 1, 4), convention.z)
+        return cls("percentile", level if convention.level is None else convention.level)
 
     def describe(self) -> str:
         """Return the rule in words, for signatures."""

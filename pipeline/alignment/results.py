@@ -12,6 +12,7 @@ from pipeline._output import replacing, write_json
 from pipeline.alignment.collect import Pass, Sample
 from pipeline.alignment.transport import level_of
 from pipeline.attention.store import PairBlocks
+from pipeline.conventions import View
 from pipeline.corpus.pairs import SentencePair
 
 TABLES = ("curves", "matches", "plan_correlation", "paired", "aer")
@@ -57,7 +58,7 @@ def headline(summary: dict) -> dict:
     `correspondence` is the convention's score, by view; `match` and `plan_correlation` are those of Figures
     7 and 9; `aer` is there with a gold set. Layer numbers stand beside the values.
     """
-    best, score = summary["best"], summary["signature"]["headline_score"]
+    best, score = summary["best"], summary["signature"]["convention"]["score"]
 
     def short(row: dict) -> dict:
         return {"layer": row["layer"], "value": row["value"]}
@@ -95,9 +96,10 @@ def example_of(blocks: PairBlocks, pairs: Sequence[SentencePair], sample: Sample
     }
 
 
-def _by_view(array: np.ndarray, views: Sequence[str], layers: Iterable[int]) -> dict[str, dict[str, list]]:
+def _by_view(array: np.ndarray, views: Sequence[View], layers: Iterable[int]) -> dict[str, dict[str, list]]:
     return {
-        view: {str(layer): array[v, row].tolist() for row, layer in enumerate(layers)} for v, view in enumerate(views)
+        view.name: {str(layer): array[v, row].tolist() for row, layer in enumerate(layers)}
+        for v, view in enumerate(views)
     }
 
 

@@ -22,7 +22,8 @@ from pipeline.attention.cross import CrossReader
 from pipeline.attention.engine import move_into_place, tokenise_all, write_shards
 from pipeline.attention.joint import JointReader
 from pipeline.attention.load import Control, Translator, load_translator
-from pipeline.attention.reader import Convention, Reader
+from pipeline.attention.reader import Reader
+from pipeline.conventions import CORRECTED, Convention, names
 from pipeline.corpus.pairs import SentencePair
 from pipeline.errors import PipelineError
 from pipeline.params import Extract
@@ -31,7 +32,7 @@ from pipeline.params import Translator as TranslatorSpec
 PRECISION_PAIRS = 16  # pairs on which 16-bit computation is compared with float32
 
 
-def make_reader(translator: Translator, spec: TranslatorSpec, convention: Convention = "corrected") -> Reader:
+def make_reader(translator: Translator, spec: TranslatorSpec, convention: Convention = CORRECTED) -> Reader:
     """Return the reader that fits what the translator reads."""
     if spec.reads == "cross":
         return CrossReader(translator, convention)
@@ -48,7 +49,7 @@ def extract(
     split: str,
     work: Path,
     target: Path,
-    convention: Convention = "corrected",
+    convention: Convention = CORRECTED,
     sentence: str = "natural spelling, normalised",
     say: Callable[[str], None] = lambda line: None,
 ) -> dict:
@@ -76,7 +77,7 @@ def extract(
     )
     reader = make_reader(translator, spec, convention)
     about = _about(name, spec, settings, translator, reader, control, split)
-    about["conventions"] |= {"heads": "mean", "sentence": sentence}
+    about["conventions"] |= {"convention": convention.signature(), "heads": "mean", "sentence": sentence}
     unfinished = work / f"extract-{name}-{split}-{_fingerprint(about, pairs)}"
     columns = (
         TextColumn("{task.description}"),
@@ -147,7 +148,7 @@ def _about(
         "revision": translator.revision,
         "n_parameters": sum(p.numel() for p in translator.model.parameters()),
         "reads": spec.reads,
-        "views": list(reader.views),
+        "views": names(reader.views),
         "n_layers": translator.n_layers,
         "n_heads": getattr(config, heads, None),
         "conventions": dict(reader.conventions),

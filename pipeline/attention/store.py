@@ -12,8 +12,6 @@ from jaxtyping import Float
 
 from pipeline.errors import PipelineError
 
-VIEWS = {"cross": ("output_step", "input_step"), "joint": ("tgt_to_src", "src_to_tgt")}
-
 _SCHEMA = pa.schema(
     [
         ("pair_id", pa.int64()),
@@ -35,8 +33,8 @@ class PairBlocks:
 
     pair_id: int
     attention: Float[np.ndarray, "view layer tgt src"]
-    """Mass in [0, 1], mean over heads; layer 1 of the model is index 0. In `src_to_tgt` the source word is
-    the one that looks, and a column sums to at most 1; in the other views a row does."""
+    """Mass in [0, 1], mean over heads; layer 1 of the model is index 0. A query word's
+    keys sum to at most 1: rows where the view's queries are target words, else columns."""
     cost: Float[np.ndarray, "level src tgt"]
     """Squared Euclidean distance of mean-pooled word vectors; level 0 is the embedding layer."""
     cosine: Float[np.ndarray, "level src tgt"]

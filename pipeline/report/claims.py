@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from pipeline.conventions import view_of
 from pipeline.report.metrics import TranslatorMetrics
-from pipeline.report.wording import CONTROLS, VIEWS, reason
+from pipeline.report.wording import CONTROLS, reason
 
 Verdict = Literal["supported", "not supported", "undecided"]
 FEWEST = 10
@@ -296,4 +297,4 @@ def _plain(value: object) -> object:
 
 def view_name(claim: Claim) -> str:
     """Return the view of a claim in words, empty where it has none."""
-    return VIEWS[claim.view].name if claim.view else ""
+    return view_of(claim.view).label if claim.view else ""

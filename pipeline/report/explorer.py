@@ -13,10 +13,9 @@ from markupsafe import Markup
 
 from pipeline.alignment.collect import attention_by_convention
 from pipeline.alignment.gold import GoldLinks
-from pipeline.alignment.scores import Convention
 from pipeline.attention.store import read_blocks, read_manifest
+from pipeline.conventions import Convention, view_of
 from pipeline.corpus.pairs import SentencePair
-from pipeline.report.wording import VIEWS
 
 BUDGET = 2_500_000
 """Characters of the explorer's data; pairs that do not fit are left out and counted."""
@@ -68,7 +67,7 @@ def build_explorer(
         Hand-made links of sentences that have them.
     folders : mapping of str to Path
         Blocks of every translator (`data/attention/<translator>/trained`).
-    convention : {"corrected", "paper", "notebook"}
+    convention : Convention
         How tokens were pooled to words for the scores.
     n_pairs : int
         At most this many pairs.
@@ -89,7 +88,9 @@ def build_explorer(
         translators.append(
             {
                 "name": name,
-                "views": [{"id": view, **VIEWS[view]._asdict()} for view in manifest["views"]],
+                "views": [
+                    {"id": name, "name": view_of(name).label, "looks": view_of(name).what} for name in manifest["views"]
+                ],
                 "layers": manifest["n_layers"],
                 "blocks": [packed[name].get(pair.pair_id) for pair in wanted[:fits]],
             }
@@ -104,7 +105,7 @@ def _pack_all(folder: Path, wanted: Sequence[SentencePair], convention: Conventi
     found: dict[int, str] = {}
     if not ids:
         return found
-    views = tuple(read_manifest(folder)["views"])
+    views = [view_of(name) for name in read_manifest(folder)["views"]]
     for block in read_blocks(folder):
         if block.pair_id in ids:
             attention = attention_by_convention(block, views, convention)

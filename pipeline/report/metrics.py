@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.conventions import Convention
 from pipeline.errors import PipelineError
 from pipeline.params import Corpus, Translator
 
@@ -66,12 +67,12 @@ class TranslatorMetrics:
     @property
     def score(self) -> str:
         """The score that the convention calls correspondence."""
-        return self.summary["signature"]["headline_score"]
+        return self.convention.score
 
     @property
-    def convention(self) -> str:
-        """corrected, paper or notebook."""
-        return self.summary["signature"]["convention"]
+    def convention(self) -> Convention:
+        """How attention was pooled and scored."""
+        return Convention(**self.summary["signature"]["convention"])
 
     @property
     def interval(self) -> str:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from pipeline._output import replacing, write_json
 from pipeline.alignment.gold import GoldLinks, read_gold
 from pipeline.alignment.results import combine_aer
+from pipeline.conventions import convention_of, view_of
 from pipeline.corpus.pairs import read_pairs
 from pipeline.lexicon.links import read_links
 from pipeline.params import Params
@@ -20,7 +21,7 @@ from pipeline.report.claims import Line, as_records, in_short, view_name
 from pipeline.report.explorer import Explorer, build_explorer, linked_words
 from pipeline.report.learning_blocks import learning_section, read_learned
 from pipeline.report.metrics import TranslatorMetrics, read_metrics
-from pipeline.report.wording import VIEWS, count, listed, with_interval
+from pipeline.report.wording import count, listed, with_interval
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -122,7 +123,7 @@ def _page(*, params: Params, translators: Sequence[TranslatorMetrics], **content
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
         script=Markup((TEMPLATES / "explorer.js").read_text(encoding="utf-8")),
         difference=lambda claim: with_interval(claim.difference, claim.low, claim.high, sign=True),
-        views=VIEWS,
+        view_of=view_of,
         **content,
     )
 
@@ -149,7 +150,7 @@ def _explorer(params: Params, translators: Sequence[TranslatorMetrics], data: Pa
         read_links(data / "links" / "links.parquet"),
         _gold_by_words(params, data),
         {t.name: data / "attention" / t.name / "trained" for t in translators},
-        convention=params.align.convention,
+        convention=convention_of(params.convention),
         n_pairs=params.report.explorer_pairs,
     )
 

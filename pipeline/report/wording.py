@@ -4,21 +4,6 @@ import math
 from typing import NamedTuple, SupportsInt
 
 
-class View(NamedTuple):
-    """How a view is called."""
-
-    name: str
-    looks: str
-
-
-VIEWS = {
-    "output_step": View("output step", "the decoder step that predicts the target word; the paper’s"),
-    "input_step": View("input step", "the decoder step that reads the target word, one later"),
-    "tgt_to_src": View("target to source", "target words look at source words"),
-    "src_to_tgt": View("source to target", "source words look at target words"),
-}
-
-
 class Score(NamedTuple):
     """How a score is called: in a table, on an axis, in a sentence."""
 

@@ -6,6 +6,7 @@ import typer
 
 from pipeline.alignment.gold import read_gold
 from pipeline.alignment.measure import Inputs, Split, measure, write_metrics
+from pipeline.conventions import convention_of
 from pipeline.corpus.pairs import read_pairs
 from pipeline.lexicon.links import read_links
 from pipeline.params import load_params
@@ -30,7 +31,7 @@ def main(name: str) -> None:
         link_policy=params.lexicon.policy,
         min_links=params.sample.min_links,
     )
-    metrics = measure(inputs, params.align, example=params.report.pair)
+    metrics = measure(inputs, params.align, convention=convention_of(params.convention), example=params.report.pair)
     write_metrics(metrics, Path("reports/metrics/translators") / name)
 
 

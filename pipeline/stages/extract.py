@@ -6,7 +6,7 @@ import typer
 
 from pipeline.attention.extract import extract
 from pipeline.attention.load import Control
-from pipeline.attention.reader import Convention
+from pipeline.conventions import convention_of
 from pipeline.corpus.lemmas import model_text
 from pipeline.corpus.pairs import read_pairs
 from pipeline.params import load_params
@@ -20,7 +20,7 @@ def main(name: str) -> None:
     params = load_params()
     check_translator(params, name)
     spec, settings, corpus = params.translators[name], params.extract, params.corpus
-    convention: Convention = "notebook" if params.align.convention == "notebook" else "corrected"
+    convention = convention_of(params.convention)
     splits: list[tuple[str, Control, str]] = [(control, control, "pairs") for control in settings.controls]
     if params.gold is not None:
         splits.append(("gold", "trained", "gold"))

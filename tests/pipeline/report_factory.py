@@ -14,7 +14,8 @@ import pytest
 from pipeline.alignment.gold import GoldLinks
 from pipeline.alignment.measure import Inputs, Split, measure
 from pipeline.alignment.results import write_metrics
-from pipeline.attention.store import VIEWS, PairBlocks, sha256, write_shard
+from pipeline.attention.store import PairBlocks, sha256, write_shard
+from pipeline.conventions import VIEWS, convention_of, names
 from pipeline.corpus.pairs import SentencePair, write_pairs
 from pipeline.lexicon.links import PairLinks, write_links
 from pipeline.params import Params
@@ -111,7 +112,7 @@ class Project:
         manifest = {
             "translator": name, "split": split, "control": split, "model": f"data/demo/{name}",
             "model_class": "MarianMTModel", "revision": None, "n_parameters": 5_312_000, "reads": reads,
-            "views": list(VIEWS[reads]), "n_layers": self.n_layers, "n_heads": 6,
+            "views": names(VIEWS[reads]), "n_layers": self.n_layers, "n_heads": 6,
             "conventions": {"tokens_to_words": "sum over source tokens", "heads": "mean"}, "dtype": "float32",
             "device": "cpu", "tokens_per_batch": 4096, "seed": 2026,
             "versions": {"torch": "2.13.0", "transformers": "5.23.0"}, "n_pairs": len(pairs),
@@ -182,7 +183,7 @@ class Measured:
         """Return the metrics as if another model had been measured by another convention, on the paper's sentences."""
         corpus = t.corpus.model_copy(update={"source": "wmt14", "pair": "en-fr"})
         changed = replace(t, spec=t.spec.model_copy(update={"model": model}), corpus=corpus)
-        signature = {**t.summary["signature"], "convention": convention, "min_links": 8}
+        signature = {**t.summary["signature"], "convention": convention_of(convention).signature(), "min_links": 8}
         return Measured.with_summary(changed, signature=signature)
 
     @staticmethod

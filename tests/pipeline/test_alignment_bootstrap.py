@@ -7,14 +7,15 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from pipeline.alignment.bootstrap import IntervalRule, Resampler, difference_p, holm
+from pipeline.conventions import CORRECTED, NOTEBOOK, PAPER
 
 PERCENTILE = IntervalRule("percentile", 0.9)
 
 
 def test_rules_of_the_conventions():
-    assert IntervalRule.of("corrected", 0.95) == IntervalRule("percentile", 0.95)
-    assert IntervalRule.of("paper", 0.95) == IntervalRule("percentile", 0.8)
-    notebook = IntervalRule.of("notebook", 0.95)
+    assert IntervalRule.of(CORRECTED, 0.95) == IntervalRule("percentile", 0.95)
+    assert IntervalRule.of(PAPER, 0.95) == IntervalRule("percentile", 0.8)
+    notebook = IntervalRule.of(NOTEBOOK, 0.95)
     assert (notebook.kind, notebook.z) == ("normal", 1.282)
     assert notebook.level == pytest.approx(2 * norm.cdf(1.282) - 1, abs=1e-4)
     assert notebook.describe() == "normal, z = 1.282 (80%), over sentences"
@@ -52,7 +53,7 @@ def test_coverage_of_a_known_mean():
 
 def test_normal_interval_is_z_standard_errors(rng):
     values = rng.normal(size=(400, 1))
-    estimate = Resampler(400, resamples=4000, seed=1).estimate_mean(values, IntervalRule.of("notebook", 0.5))
+    estimate = Resampler(400, resamples=4000, seed=1).estimate_mean(values, IntervalRule.of(NOTEBOOK, 0.5))
     half = 1.282 * values.std() / np.sqrt(400)
     np.testing.assert_allclose(estimate.high - estimate.value, half, rtol=0.05)
     np.testing.assert_allclose(estimate.value - estimate.low, half, rtol=0.05)

@@ -98,6 +98,7 @@ def test_rooms_import_only_to_their_left():
         "_fetch.py",
         "_hub.py",
         "_yaml.py",
+        "conventions.py",
         "__init__.py",
     }
     from tests.pipeline.imports import direct

@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from pipeline.alignment.gold import GoldLinks
 from pipeline.attention.store import read_blocks
+from pipeline.conventions import CORRECTED
 from pipeline.corpus.pairs import SentencePair, read_pairs
 from pipeline.lexicon.links import read_links
 from pipeline.report.explorer import build_explorer, linked_words, pack, script_json
@@ -25,7 +26,7 @@ def _build(measured, *, n_pairs=4, gold=None, extra=(), **options):
         read_links(project.data / "links" / "links.parquet"),
         gold or {},
         {name: project.data / "attention" / name / "trained" for name in project.params.translators},
-        convention="corrected",
+        convention=CORRECTED,
         n_pairs=n_pairs,
         **options,
     )
