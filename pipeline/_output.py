@@ -1,10 +1,31 @@
-"""Outputs that are there whole or not at all."""
+"""Outputs that are there whole or not at all, and say which edition wrote them."""
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from pipeline.errors import PipelineError
+
+SCHEMA = 2
+"""Of manifests and metrics: raised whenever a reader of the last edition would misread them."""
+
+
+def check_schema(value: Mapping, path: str | Path, stage: str) -> None:
+    """Refuse what an older (or newer) edition of the project wrote.
+
+    Raises
+    ------
+    PipelineError
+        Names the file and the stage that writes it anew.
+    """
+    if value.get("schema") != SCHEMA:
+        message = (
+            f"{path}: must say schema: {SCHEMA}, but it says {value.get('schema')}: another edition wrote it; "
+            f"run `dvc repro --force {stage}`"
+        )
+        raise PipelineError(message)
 
 
 @contextmanager
@@ -27,6 +48,10 @@ def replacing(target: str | Path) -> Iterator[Path]:
 
 
 def write_json(path: str | Path, value: object) -> None:
-    """Write one JSON file: sorted keys, two spaces, letters as they are, no NaN."""
+    """Write one JSON file, whole or not at all: sorted keys, two spaces, letters as they are, no NaN."""
     text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text + "\n", encoding="utf-8")
+    part.replace(path)

@@ -11,10 +11,11 @@ from jaxtyping import Bool, Float
 from pipeline.alignment.bootstrap import IntervalRule, Resampler
 from pipeline.alignment.collect import attention_by_convention, watched
 from pipeline.alignment.controls import nearest_position_links, same_index_links
-from pipeline.alignment.gold import COUNTS, GoldLinks, Score, score_counts
+from pipeline.alignment.gold import COUNTS, Score, score_counts
 from pipeline.alignment.matching import link_mask
 from pipeline.attention.store import PairBlocks
 from pipeline.conventions import Convention, View, names
+from pipeline.corpus.pharaoh import GoldLinks
 from pipeline.errors import PipelineError
 
 TABLE_METHODS = ("argmax_tgt", "argmax_src", "intersection", "itermax", "transport", "partial")
@@ -90,7 +91,12 @@ def count_links(
         if links is None:
             continue
         n_tgt, n_src = pair.attention.shape[2:]
-        links.check_bounds(n_src, n_tgt, f"gold links of pair {pair.pair_id}")
+        if (links.all >= [n_src, n_tgt]).any():
+            message = (
+                f"gold: links of pair {pair.pair_id} must lie within its {n_src} source and {n_tgt} target words, but "
+                "do not; run `dvc repro extract` for the text that was aligned"
+            )
+            raise PipelineError(message)
         attention = attention_by_convention(pair, views, convention)
         rows.append(_count_pair(pair, attention, links.masks(n_src, n_tgt)))
     if not rows:

@@ -12,7 +12,6 @@ from pipeline.alignment.controls import control_block, mispaired_partners
 from pipeline.alignment.scores import (
     MASSES,
     SCORES,
-    SomeLinks,
     check_links,
     mean_over_tokens,
     score_links,
@@ -30,6 +29,7 @@ from pipeline.alignment.transport import (
 from pipeline.attention.store import PairBlocks
 from pipeline.conventions import Convention, View
 from pipeline.corpus.pairs import SentencePair
+from pipeline.corpus.pharaoh import SomeLinks
 from pipeline.errors import PipelineError
 
 

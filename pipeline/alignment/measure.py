@@ -13,14 +13,14 @@ from pipeline.alignment.bootstrap import IntervalRule, Resampler
 from pipeline.alignment.collect import Collected, Pass, Sample, choose_sample, control_scores
 from pipeline.alignment.controls import POSITION_SD
 from pipeline.alignment.curves import Scores, Sums, curves, match_values, matches, plan_correlation
-from pipeline.alignment.gold import GoldLinks
 from pipeline.alignment.matching import MatchSettings
 from pipeline.alignment.paired import best_layers, halves, paired_differences, second_halves
 from pipeline.alignment.results import Metrics, example_of, write_metrics
-from pipeline.alignment.scores import SomeLinks
+from pipeline.alignment.scores import SCORES
 from pipeline.attention.store import PairBlocks, read_blocks, read_manifest
 from pipeline.conventions import CORRECTED, Convention, View, names, view_of
 from pipeline.corpus.pairs import SentencePair
+from pipeline.corpus.pharaoh import GoldLinks, SomeLinks
 from pipeline.errors import PipelineError
 from pipeline.params import Align
 
@@ -150,11 +150,13 @@ def measure(
         "dropped": {**sample.dropped, **inputs.trained.manifest.get("skipped", {})},
         "best": best,
         "gold": gold_summary,
+        "extraction": {key: value for key, value in inputs.trained.manifest.items() if key != "shards"},
         "signature": signature(inputs, settings, convention, level_rule, rule),
     }
     shown = splits["trained"].example
     assert shown is not None  # a pair has been measured
-    return Metrics(tables, example_of(shown, inputs.pairs, sample, walk), summary)
+    scored = score_table(splits["trained"], sample, names(views))
+    return Metrics(tables, example_of(shown, inputs.pairs, sample, walk), scored, summary)
 
 
 def _run(walk: Pass, split: Split, sample: Sample) -> Collected:
@@ -242,6 +244,13 @@ def _tables(
         ignore_index=True,
     )
     return tables, best_layers(scores, matched["trained"], sums["trained"], views, rule=rule, **draws)
+
+
+def score_table(trained: Collected, sample: Sample, views: Sequence[str]) -> pd.DataFrame:
+    """Return the scores of every pair: columns pair_id, view, layer (from 1), and `SCORES`."""
+    n_layers = trained.scores.shape[2]
+    index = pd.MultiIndex.from_product([sample.ids, views, range(1, n_layers + 1)], names=["pair_id", "view", "layer"])
+    return pd.DataFrame(trained.scores.reshape(-1, len(SCORES)), index=index, columns=list(SCORES)).reset_index()
 
 
 def _gold(

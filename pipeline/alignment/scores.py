@@ -6,11 +6,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pipeline.conventions import View
+from pipeline.corpus.pharaoh import Links
 from pipeline.errors import PipelineError
-
-Links = Int[np.ndarray, "link 2"]
-SomeLinks = Int[np.ndarray, "_ 2"]
-"""For collections: pairs have different numbers of links."""
 
 SCORES = ("mass", "mean_mass", "cosine", "excess")
 MASSES = ("mass", "mean_mass")

@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 
-from pipeline.alignment.scores import Links
 from pipeline.conventions import View
+from pipeline.corpus.pharaoh import Links
 from pipeline.errors import PipelineError
 
 LEVEL_RULES = ("reads", "writes")

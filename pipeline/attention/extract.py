@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pipeline._output import SCHEMA
 from pipeline.attention.cross import CrossReader
 from pipeline.attention.engine import move_into_place, tokenise_all, write_shards
 from pipeline.attention.joint import JointReader
@@ -140,6 +141,7 @@ def _about(
     config = translator.config
     heads = "decoder_attention_heads" if spec.reads == "cross" else "num_attention_heads"
     return {
+        "schema": SCHEMA,
         "translator": name,
         "split": split,
         "control": control,

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from pipeline._output import check_schema
 from pipeline.errors import PipelineError
 
 _SCHEMA = pa.schema(
@@ -94,7 +95,7 @@ def read_manifest(folder: Path | str) -> dict:
     Raises
     ------
     PipelineError
-        If the folder holds no manifest, so that its blocks are not complete.
+        If the folder holds no manifest, so that its blocks are not complete, or one of another edition.
     """
     path = Path(folder) / "manifest.json"
     if not path.is_file():
@@ -102,7 +103,9 @@ def read_manifest(folder: Path | str) -> dict:
             f"folder: must hold the blocks of a finished extraction, but {path} is missing; run `dvc repro extract`"
         )
         raise PipelineError(message)
-    return json.loads(path.read_text(encoding="utf-8"))
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    check_schema(manifest, path, f"extract@{manifest.get('translator', 'NAME')}")
+    return manifest
 
 
 def read_blocks(folder: Path | str) -> Iterator[PairBlocks]:

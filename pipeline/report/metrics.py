@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline._output import check_schema
 from pipeline.conventions import Convention
 from pipeline.errors import PipelineError
 from pipeline.params import Corpus, Translator
@@ -20,7 +21,16 @@ COLUMNS = {
 }
 _DTYPES: dict[str, Any] = {"layer": "Int64", "view": "str"}
 EXAMPLE_KEYS = ("attention", "cost_level", "links", "pair_id", "plan", "src_words", "tgt_words")
-SUMMARY_KEYS = ("best", "dropped", "n_pairs", "n_transport_pairs", "other_side_mass", "signature", "special_mass")
+SUMMARY_KEYS = (
+    "best",
+    "dropped",
+    "extraction",
+    "n_pairs",
+    "n_transport_pairs",
+    "other_side_mass",
+    "signature",
+    "special_mass",
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,11 @@ class TranslatorMetrics:
         return Convention(**self.summary["signature"]["convention"])
 
     @property
+    def extraction(self) -> dict:
+        """The manifest of its blocks: model, revision, sizes, conventions, what was skipped."""
+        return self.summary["extraction"]
+
+    @property
     def interval(self) -> str:
         """How intervals were made, in words."""
         return self.summary["signature"]["interval"]
@@ -90,8 +105,8 @@ class TranslatorMetrics:
         return next(row for row in rows if row["view"] == view and row["score"] == self.score)
 
 
-def read_metrics(folder: Path, name: str, spec: Translator, corpus: Corpus) -> TranslatorMetrics:
-    """Return the metrics of one translator.
+def read_metrics(folder: Path, shown: Path, name: str, spec: Translator, corpus: Corpus) -> TranslatorMetrics:
+    """Return the metrics of one translator, in `folder`, with the pair of Figure 1 from `shown`.
 
     Raises
     ------
@@ -99,7 +114,7 @@ def read_metrics(folder: Path, name: str, spec: Translator, corpus: Corpus) -> T
         If a file is missing, or has other columns or keys.
     """
     tables = {table: _read_table(folder / f"{table}.csv", name, columns) for table, columns in COLUMNS.items()}
-    example = read_json(folder / "example.json", EXAMPLE_KEYS, f"align@{name}")
+    example = read_json(shown / "example.json", EXAMPLE_KEYS, f"align@{name}")
     summary = read_json(folder / "summary.json", SUMMARY_KEYS, f"align@{name}")
     return TranslatorMetrics(name=name, spec=spec, corpus=corpus, **tables, example=example, summary=summary)
 
@@ -117,10 +132,11 @@ def read_json(path: Path, keys: tuple[str, ...], stage: str) -> dict:
     Raises
     ------
     PipelineError
-        If it is missing, or lacks one of the keys.
+        If it is missing, from another edition, or lacks one of the keys.
     """
     _check_there(path, stage)
     value = json.loads(path.read_text(encoding="utf-8"))
+    check_schema(value, path, stage)
     _check_holds(path, keys, tuple(value), stage)
     return value
 

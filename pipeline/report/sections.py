@@ -134,9 +134,7 @@ def example_block(t: TranslatorMetrics) -> Block:
         "stretched at its lower end (square root), and a word that looks has at most mass 1.",
         f"Pair {t.example['pair_id']} of the corpus, chosen by report.pair in the parameters; one pair shows nothing by itself.",
     ]
-    return Block(
-        f"Figure 1 · {t.name}", drawing, caption, csv(data), f"reports/metrics/translators/{t.name}/example.json"
-    )
+    return Block(f"Figure 1 · {t.name}", drawing, caption, csv(data), f"data/explorer/{t.name}/example.json")
 
 
 def _counts(t: TranslatorMetrics, n: int) -> str:

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline._output import SCHEMA
 from pipeline.alignment.collect import choose_sample
 from pipeline.alignment.controls import position_block
-from pipeline.alignment.gold import GoldLinks
 from pipeline.alignment.measure import Inputs, Split, measure, write_metrics
 from pipeline.alignment.paired import halves
 from pipeline.alignment.results import TABLES, combine_aer
@@ -18,6 +18,7 @@ from pipeline.alignment.transport import exact_masses
 from pipeline.attention.store import PairBlocks, sha256, write_shard
 from pipeline.conventions import CORRECTED, OUTPUT_STEP, VIEWS, convention_of, names
 from pipeline.corpus.pairs import SentencePair
+from pipeline.corpus.pharaoh import GoldLinks
 from pipeline.errors import PipelineError
 from pipeline.params import Align
 
@@ -52,7 +53,7 @@ def make_blocks(pair, links, strength, rng, views=2):
 
 def manifest(split="trained", **more):
     return {
-        "translator": "tiny", "split": split, "model": "data/demo/tiny", "revision": None, "reads": "cross",
+        "schema": SCHEMA, "translator": "tiny", "split": split, "model": "data/demo/tiny", "revision": None, "reads": "cross",
         "views": names(VIEWS["cross"]), "n_layers": N_LAYERS, "conventions": {"heads": "mean"},
         "skipped": {"too_long": 2}, **more,
     }  # fmt: skip
@@ -333,7 +334,7 @@ def test_files_are_the_same_bytes_each_time_and_hold_what_was_measured(inputs, m
     write_metrics(metrics, tmp_path / "one" / "tiny")
     write_metrics(measure(inputs, SETTINGS), tmp_path / "two" / "tiny")
     files = sorted(path.name for path in (tmp_path / "one" / "tiny").iterdir())
-    assert files == sorted([*(f"{t}.csv" for t in TABLES), "example.json", "headline.json", "summary.json"])
+    assert files == sorted([*(f"{t}.csv" for t in TABLES), "headline.json", "summary.json"])
     for name in files:
         one, two = ((tmp_path / run / "tiny" / name).read_bytes() for run in ("one", "two"))
         assert one == two, name
@@ -380,7 +381,9 @@ def test_what_does_not_fit_together_is_refused(inputs):
     with pytest.raises(PipelineError, match=r"links of pair 10: must lie within .*is 0-99; make blocks"):
         measure(replace(inputs, links=far), SETTINGS)
     outside = {**inputs.gold, 10: GoldLinks(np.array([[99, 0]]), np.empty((0, 2), dtype=np.int64))}
-    with pytest.raises(PipelineError, match=r"gold links of pair 10: the pair has .* joins source 99"):
+    with pytest.raises(
+        PipelineError, match=r"gold: links of pair 10 must lie within its .* source and .* run `dvc repro extract`"
+    ):
         measure(replace(inputs, gold=outside), SETTINGS)
     with pytest.raises(
         PipelineError, match=r"gold: some pair must have both blocks and hand-made links, but none of 1"

@@ -128,8 +128,3 @@ def test_every_stage_lists_the_parameters_that_it_reads(stages):
             assert block in listed or key in listed or any(k.startswith(f"{key}.") for k in listed) or block == key or (
                 key.split(".")[1] in {"src_lang", "tgt_lang"} and f"{block}.pair" in listed
             ), f"stage {name} reads {key}"  # fmt: skip
-
-
-def test_stages_that_read_the_gold_links_watch_them(stages):
-    for name in ("links", "align", "report"):
-        assert {"data/demo/pairs.tsv", "data/own"} <= set(stages[name]["deps"]), name

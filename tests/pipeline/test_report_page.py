@@ -171,7 +171,7 @@ def test_other_translators_are_not_called_demo(measured, undrawn, tmp_path):
 
 
 def test_parameters_on_the_page_make_the_same_run(built, measured, tmp_path):
-    shown = next(text for attributes, text in _page(built).all("code") if text.startswith("corpus:"))
+    shown = next(text for attributes, text in _page(built).all("code") if text.startswith("convention:"))
     (tmp_path / "params.yaml").write_text(shown, encoding="utf-8")
     assert load_params(tmp_path / "params.yaml", check_paths=False) == measured.project.params
 
