@@ -14,7 +14,6 @@ COLUMNS = {
     "curves": ("control", "view", "layer", "score", "value", "low", "high", "n_pairs"),
     "matches": ("control", "layer", "value", "low", "high", "n_pairs", "n_tied"),
     "plan_correlation": ("control", "view", "layer", "value", "low", "high", "n_pairs"),
-    "paired": ("half", "view", "layer", "score", "against", "difference", "low", "high", "n_pairs", "p_holm"),
     "aer": ("source", "view", "layer", "method", "aer", "precision", "recall", "f1", "n_pairs", "aer_low", "aer_high"),
 }
 _DTYPES: dict[str, Any] = {"layer": "Int64", "view": "str"}
@@ -34,7 +33,7 @@ class TranslatorMetrics:
         Its block of params.yaml.
     corpus : Corpus
         Where its sentences come from.
-    curves, matches, plan_correlation, paired, aer : DataFrame
+    curves, matches, plan_correlation, aer : DataFrame
         Columns as in `COLUMNS`; aer has no rows without a gold set.
     example : dict
         The pair of Figure 1.
@@ -48,7 +47,6 @@ class TranslatorMetrics:
     curves: pd.DataFrame
     matches: pd.DataFrame
     plan_correlation: pd.DataFrame
-    paired: pd.DataFrame
     aer: pd.DataFrame
     example: dict
     summary: dict

@@ -19,6 +19,7 @@ from pipeline.corpus.pairs import SentencePair, write_pairs
 from pipeline.lexicon.links import PairLinks, write_links
 from pipeline.params import Params
 from pipeline.report.metrics import TranslatorMetrics, read_metrics
+from pipeline.verdicts.join import write_verdicts
 
 HOSTILE = [
     "<script>alert(1)</script>", "</script>", '"quoted"', "it's", "$x^2$", "&amp;", "مرحبا", "שלום", "a\u2028b", "漢字",
@@ -72,6 +73,7 @@ class Project:
             write_pairs(self.data / "corpus" / "gold.parquet", pairs[::2])
         for name, spec in self.params.translators.items():
             self._translator(name, spec.reads, pairs, links, gold, rng)
+        write_verdicts(self.metrics, list(self.params.translators), level=self.params.align.level)
         return self
 
     def _pairs(self, rng: np.random.Generator) -> list[SentencePair]:

@@ -345,7 +345,7 @@ def test_numbers_that_are_none_are_null(tmp_path, learned):
     assert "NaN" not in (tmp_path / "engineered.json").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["learn", "learn_claims"])
+@pytest.mark.parametrize("name", ["synthetic.learn", "verdicts.training"])
 def test_examples_in_the_docstrings_run(name):
-    failed, tried = doctest.testmod(importlib.import_module(f"pipeline.synthetic.{name}"))
+    failed, tried = doctest.testmod(importlib.import_module(f"pipeline.{name}"))
     assert failed == 0 and tried > 0
