@@ -44,7 +44,7 @@ CONTROLS = {
 """What controls are called, in statements and on the page."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Limit:
     """A number that is held to a limit, where no interval decides.
 

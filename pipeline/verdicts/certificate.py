@@ -45,12 +45,12 @@ def certificate_claims(path: Path) -> list[Claim]:
                 statement=found["statement"],
                 figure=FIGURES.get(found["id"], ""),
                 limit=Limit(
-                    found["value"],
-                    found["threshold"],
-                    found["setting"].get("rule", RULES[0]),
-                    found["reference"],
-                    setting,
-                    found["seed"],
+                    value=found["value"],
+                    threshold=found["threshold"],
+                    rule=found["setting"].get("rule", RULES[0]),
+                    reference=found["reference"],
+                    setting=setting,
+                    seed=found["seed"],
                 ),
                 verdict=found["verdict"],
             )

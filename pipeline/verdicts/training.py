@@ -129,7 +129,9 @@ def _held(
         statement=statement,
         unit=unit,
         figure=figure,
-        limit=Limit(value, threshold, RULES[at_least], reference, setting, seed),
+        limit=Limit(
+            value=value, threshold=threshold, rule=RULES[at_least], reference=reference, setting=setting, seed=seed
+        ),
     )
 
 

@@ -36,7 +36,8 @@ def row(**changed):
 
 
 def limit(value, threshold=1.0, *, at_least=False):
-    return row(question="training", limit=Limit(value, threshold, RULES[at_least], "ours", {"n": [2, 4]}, 0), p=None)
+    held = {"value": value, "threshold": threshold, "rule": RULES[at_least], "reference": "ours", "seed": 0}
+    return row(question="training", limit=Limit(**held, setting={"n": [2, 4]}), p=None)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +166,8 @@ def test_claims_stand_in_the_order_of_their_questions():
 
 
 def some_claims():
-    held = Limit(1e-16, "inf", RULES[0], "Theorem 3.2", {"n": [2, 4], "deep": {"a": 0.25}}, None)
+    numbers = {"value": 1e-16, "threshold": "inf", "rule": RULES[0], "seed": None}
+    held = Limit(**numbers, reference="Theorem 3.2", setting={"n": [2, 4], "deep": {"a": 0.25}})
     theorem = Claim(id="x", claim="x", question="construction", statement="X.", verdict="vacuous", limit=held)
     nothing = untested("translator_uses_it", "x", "It is used.", why="no stage asks")
     return [*decide([row(), row(role="beside", p=None), limit(0.5)], level=0.95), theorem, nothing]
