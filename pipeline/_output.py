@@ -2,9 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import PipelineError
 
@@ -55,3 +56,48 @@ def write_json(path: str | Path, value: object) -> None:
     part = path.with_name(f".{path.name}.part")
     part.write_text(text + "\n", encoding="utf-8")
     part.replace(path)
+
+
+def read_object(path: Path, keys: Sequence[str], stage: str) -> dict[str, Any]:
+    """Return the object in a JSON file that a stage wrote.
+
+    Raises
+    ------
+    PipelineError
+        If it is missing, of another edition, or lacks one of the keys.
+    """
+    check_there(path, stage)
+    found = json.loads(path.read_text(encoding="utf-8"))
+    check_schema(found if isinstance(found, dict) else {}, path, stage)
+    check_holds(path, keys, list(found), stage)
+    return found
+
+
+def check_there(path: Path, stage: str) -> None:
+    """Refuse a file that is not there.
+
+    Raises
+    ------
+    PipelineError
+        Names the stage to run.
+    """
+    if not path.is_file():
+        message = f"metrics: {path.name} of stage {stage} is needed, but {path} is not there; run `dvc repro {stage}`"
+        raise PipelineError(message)
+
+
+def check_holds(path: Path, needed: Sequence[str], there: Sequence[str], stage: str) -> None:
+    """Refuse a file without some of the columns or keys.
+
+    Raises
+    ------
+    PipelineError
+        Names the first that is missing, and the stage to run.
+    """
+    missing = [name for name in needed if name not in there]
+    if missing:
+        message = (
+            f"metrics: {path} must hold {', '.join(needed)}, but {missing[0]} is missing; "
+            f"another edition wrote it: run `dvc repro --force {stage}`"
+        )
+        raise PipelineError(message)

@@ -114,21 +114,3 @@ def plain(value: object) -> object:
     if isinstance(value, float):
         return round(value, DIGITS) if math.isfinite(value) else None
     return value
-
-
-def combine_aer(folder: Path | str, translators: Sequence[str]) -> pd.DataFrame:
-    """Return the `aer.csv` of several translators in one table, column `translator` first.
-
-    Parameters
-    ----------
-    folder : Path or str
-        Holds one folder a translator, from `write_metrics`.
-    translators : sequence of str
-        Their names, in the order of the rows.
-    """
-    frames = []
-    for name in translators:
-        frame = pd.read_csv(Path(folder) / name / "aer.csv", dtype={"layer": "Int64", "view": "str"})
-        frame.insert(0, "translator", name)
-        frames.append(frame)
-    return pd.concat(frames, ignore_index=True)

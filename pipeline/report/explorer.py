@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
+from pipeline._output import read_object
 from pipeline.errors import PipelineError
-from pipeline.report.metrics import read_json
 
 BUDGET = 2_500_000
 """Characters of the explorer's data; pairs that do not fit are left out and counted."""
@@ -58,7 +58,7 @@ def read_explorer(folders: Mapping[str, Path], *, n_wanted: int, budget: int = B
     PipelineError
         If a file is missing, from another edition, or about other sentences than the first translator's.
     """
-    read = {name: read_json(folder / "explorer.json", KEYS, f"align@{name}") for name, folder in folders.items()}
+    read = {name: read_object(folder / "explorer.json", KEYS, f"align@{name}") for name, folder in folders.items()}
     first = next(iter(read.values()))
     for name, one in read.items():
         if one["pairs"] != first["pairs"]:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from pipeline._output import read_object
 from pipeline.params import Params
-from pipeline.report.metrics import TranslatorMetrics, read_json
+from pipeline.report.metrics import TranslatorMetrics
 from pipeline.report.tables import Table
 from pipeline.report.wording import count, reason
 
@@ -177,6 +178,6 @@ def read_corpus_facts(metrics: Path) -> tuple[dict, dict]:
     PipelineError
         If a file is missing or from another edition.
     """
-    selection = read_json(metrics / "corpus.json", ("dropped", "files", "kept", "looked_at"), "corpus")
-    links = read_json(metrics / "links.json", ("dropped", "lexicon", "n_pairs", "n_pairs_used"), "links")
+    selection = read_object(metrics / "corpus.json", ("dropped", "files", "kept", "looked_at"), "corpus")
+    links = read_object(metrics / "links.json", ("dropped", "lexicon", "n_pairs", "n_pairs_used"), "links")
     return selection, links

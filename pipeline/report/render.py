@@ -9,13 +9,13 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline._output import replacing, write_json
-from pipeline.alignment.results import combine_aer
+from pipeline._output import replacing
+from pipeline.claims import read_claims
 from pipeline.conventions import view_of
 from pipeline.params import Params
 from pipeline.report import provenance, sections, tables, theory
-from pipeline.report.claims import Line, as_records, in_short, view_name
 from pipeline.report.explorer import Explorer, linked_words, read_explorer
+from pipeline.report.in_short import Line, in_short, view_name
 from pipeline.report.learning_blocks import learning_section, read_learned
 from pipeline.report.metrics import TranslatorMetrics, read_metrics
 from pipeline.report.wording import count, listed, with_interval
@@ -43,14 +43,14 @@ class Built:
 
 
 def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path) -> Built:
-    """Write `index.html`, `figures/*.{svg,pdf}` and `metrics/{aer.csv,claims.json,learn.json}` below a folder.
+    """Write `index.html` and `figures/*.{svg,pdf}` below a folder.
 
     Parameters
     ----------
     params : Params
         The run.
     metrics_dir : Path
-        `translators/NAME`, and what certify and learn wrote, if they have run.
+        `translators/NAME`, `claims.json`, `learn.json`, and what certify and learn wrote, if they have run.
     data_dir : Path
         Holds `explorer/NAME`: the single sentences that are shown.
     out_dir : Path
@@ -65,10 +65,11 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path) -> B
         read_metrics(metrics_dir / "translators" / name, data_dir / "explorer" / name, name, spec, params.corpus)
         for name, spec in params.translators.items()
     ]
-    lines = in_short(translators, level=params.align.level)
+    claims = read_claims(metrics_dir / "claims.json")
+    lines = in_short(claims, list(params.translators))
     blocks = sections.blocks_of(translators)
-    learned = read_learned(metrics_dir)
-    certificate, learning = theory.certificate_section(metrics_dir), learning_section(learned, metrics_dir)
+    certificate = theory.certificate_section(claims, metrics_dir)
+    learning = learning_section(read_learned(claims, metrics_dir), metrics_dir)
     page = _page(
         params=params,
         translators=translators,
@@ -84,11 +85,6 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path) -> B
         drawn = [*blocks.values(), certificate.blocks, certificate.after, learning.blocks, learning.after]
         for block in chain.from_iterable(drawn):
             block.drawing.write(folder)
-    (out_dir / "metrics").mkdir(exist_ok=True)
-    write_json(out_dir / "metrics" / "claims.json", as_records(lines))
-    write_json(out_dir / "metrics" / "learn.json", learned)
-    errors = combine_aer(metrics_dir / "translators", list(params.translators))
-    errors.to_csv(out_dir / "metrics" / "aer.csv", index=False, float_format="%.6f", lineterminator="\n")
     target = out_dir / "index.html"
     part = target.with_name(".index.html.part")
     part.write_text(page, encoding="utf-8", newline="\n")
