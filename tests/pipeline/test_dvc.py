@@ -92,6 +92,7 @@ def test_rooms_import_only_to_their_left():
     order = ["corpus", "lexicon", "attention", "alignment", "synthetic", "report", "stages"]
     plumbing = {
         "errors.py",
+        "migrate.py",
         "params.py",
         "_messages.py",
         "_output.py",
