@@ -27,6 +27,7 @@ def _commands() -> None:
 def aer(
     gold: Annotated[Path, typer.Argument(help="Hand-made links: i-j sure, ipj possible; or the demo's .tsv table.")],
     links: Annotated[Path, typer.Argument(help="Links to score, i-j, a line a sentence.")],
+    *,
     gold_base: Annotated[Base, typer.Option(help="Number of the first word in GOLD.")],
     links_base: Annotated[Base, typer.Option(help="Number of the first word in LINKS.")],
     reverse: Annotated[bool, typer.Option("--reverse", help="LINKS has the target word first.")] = False,
