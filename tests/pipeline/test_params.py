@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from pipeline.errors import PipelineError
 from pipeline.params import Params, load_params, named_paths
 
-SHIPPED = ("params.yaml", "params/paper.yaml", "params/newstest.yaml")
+SHIPPED = ("params.yaml", "params/demo.yaml", "params/paper.yaml", "params/newstest.yaml")
 FILES = {"source": "files", "src": ["a.en"], "tgt": ["a.fr"]}
 
 
@@ -240,7 +240,10 @@ def test_a_missing_block_is_named(tmp_path: Path) -> None:
     raw = json.loads(path.read_text(encoding="utf-8"))
     del raw["gold"]
     path.write_text(json.dumps(raw), encoding="utf-8")
-    with pytest.raises(PipelineError, match=r"params\.yaml: gold: this block is missing; copy it"):
+    with pytest.raises(
+        PipelineError,
+        match=r"params\.yaml: gold: this block is missing; run `python -m pipeline validate --fill .*params\.yaml`",
+    ):
         load_params(path, check_paths=False)
 
 
