@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
+from scipy.optimize import brentq
 from torch import Tensor
 
 from otcore import entropic_plan, squared_cost
@@ -115,9 +116,27 @@ def spectral_rate(plan: Float[Tensor, "problem n n"], ratio: float) -> Float[Ten
 
     With s the second singular value of the plan, the linearised layer has the eigenvalues 1 - (ratio/2)(1 -+ s): the
     distance shrinks by the larger of their sizes. It is smallest, namely s, at ratio 2; a Sinkhorn sweep shrinks by s^2.
+    Beyond 2 it holds for the `settled_ratio`.
     """
     second = torch.linalg.svdvals(plan)[:, 1]
     return torch.maximum((1.0 - 0.5 * ratio * (1.0 - second)).abs(), (1.0 - 0.5 * ratio * (1.0 + second)).abs())
+
+
+def settled_ratio(ratio: float) -> float:
+    """Return the ratio at which a layer acts near the optimum: the ratio itself up to 2, and less beyond.
+
+    Above 2 the total mass does not settle: all sums swing between exp(2c) and exp(-2c), where 2c = ratio tanh(c), and
+    a layer acts as one of ratio 4c / sinh(2c) < 2. `spectral_rate` holds for that ratio.
+
+    Examples
+    --------
+    >>> settled_ratio(1.5), round(settled_ratio(2.3), 3)
+    (1.5, 1.495)
+    """
+    if ratio <= BEST_RATIO:
+        return ratio
+    half_swing = brentq(lambda c: 2.0 * c - ratio * math.tanh(c), 1e-9, ratio)
+    return 4.0 * half_swing / math.sinh(2.0 * half_swing)
 
 
 def _span(values: Tensor, axis: int = 1) -> Tensor:
@@ -221,6 +240,7 @@ def _rate_claims(rates: pd.DataFrame, setting: dict[str, object], seeds: range) 
             "The Hilbert distance decays geometrically rather than as 1/sqrt(l) (value: share of problems and step "
             "ratios that a line in l fits better).",
             reference="Theorem D.1 proves 1/sqrt(l)",
+            group="paper",
             setting={**setting, "fits": len(rates)},
             value=float(wins.mean()),
             threshold=0.99,
@@ -232,6 +252,7 @@ def _rate_claims(rates: pd.DataFrame, setting: dict[str, object], seeds: range) 
             "The factor a layer follows from the second singular value of the plan (value: 90th percentile of the "
             "relative error of its logarithm).",
             reference="not in the paper; docs/theory.md",
+            group="paper",
             setting={**setting, "fits": len(rates)},
             value=float(error.quantile(0.9)),
             threshold=0.1,
@@ -255,6 +276,7 @@ def _depth_claims(study: pd.DataFrame, setting: dict[str, object], seeds: range)
             "best_step_ratio_is_2",
             "Of the step ratios gamma/lambda tried, 2 needs the fewest layers (value: share of problems).",
             reference="open question of the paper; docs/theory.md",
+            group="paper",
             setting={**setting, "step_ratios": sorted(set(study["step_ratio"].dropna()))},
             value=float(is_best.mean()),
             threshold=0.9,
@@ -266,6 +288,7 @@ def _depth_claims(study: pd.DataFrame, setting: dict[str, object], seeds: range)
             "At gamma = 2 lambda the layers needed are about twice Sinkhorn's sweeps (value: distance of the median "
             "quotient from 2).",
             reference="docs/theory.md",
+            group="paper",
             setting={**setting, "median_quotient": float(price.median())},
             value=float(abs(price.median() - 2.0)),
             threshold=0.25,
