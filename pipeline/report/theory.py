@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import PipelineError
-from pipeline.report.certificate_blocks import certificate_blocks
+from pipeline.report.certificate_blocks import GROUPS, certificate_blocks
 from pipeline.report.sections import Block
 from pipeline.report.tables import Table
 from pipeline.report.wording import MINUS, count, listed, reason
 
-CLAIM_KEYS = ("id", "statement", "reference", "setting", "value", "threshold", "verdict", "seed")
+CLAIM_KEYS = ("id", "statement", "reference", "setting", "value", "threshold", "verdict", "seed", "group")
 MARKS = {
     "holds": "●\N{NO-BREAK SPACE}holds",
     "fails": "○\N{NO-BREAK SPACE}fails",
@@ -79,9 +79,9 @@ def certificate_section(metrics: Path) -> Section:
         lead=[_verdicts(claims)],
         blocks=first,
         tables=[
-            claims_table(
-                claims, "The certificate: every statement with what was measured and the limit that it was held to."
-            )
+            claims_table(chosen, heading)
+            for group, heading in GROUPS.items()
+            if (chosen := [claim for claim in claims if claim["group"] == group])
         ],
         more=[
             (
@@ -110,8 +110,8 @@ def _verdicts(claims: Sequence[Mapping]) -> str:
         "holds": ("holds", "hold"),
         "fails": ("fails", "fail"),
         "vacuous": (
-            "is vacuous: true, but of cases that no computer can reach",
-            "are vacuous: true, but of cases that no computer can reach",
+            "is vacuous: it says nothing about any case that was run",
+            "are vacuous: they say nothing about any case that was run",
         ),
     }
     parts = [f"{count(n)} {names[verdict][n > 1]}" for verdict in names if (n := tally[verdict])]

@@ -1,6 +1,7 @@
 """Sorting by transport: the printed examples, and how accuracy depends on n, on lambda and on the numbers."""
 
 import math
+from collections.abc import Callable
 
 import pandas as pd
 import torch
@@ -28,34 +29,34 @@ DEPTH, LARGE_DEPTH = 300, 10
 GENERAL_N = 64
 
 
-def sorting() -> Finding:
+def sorting(*, sorter: Callable[..., Tensor] = sort, plan: Callable[..., Tensor] = sorting_plan) -> Finding:
     """Return the verdicts on sorting and the table of its accuracy."""
     claims = []
     for n in PRINTED:
-        claims += _printed(n)
+        claims += _printed(n, plan)
     table = pd.DataFrame(
         [
-            _row(n, kind, reg, schedule)
+            _row(sorter, n, kind, reg=reg, schedule=schedule, depth=DEPTH)
             for n, kinds in SIZES.items()
             for kind in kinds
             for reg in (REGS if n < max(SIZES) else LARGE_REGS)
             for schedule in ("constant", "annealed")
         ]
-        + [_row(LARGE_N, "permutation", reg, "constant", LARGE_DEPTH) for reg in LARGE_REGS]
+        + [_row(sorter, LARGE_N, "permutation", reg=reg, schedule="constant", depth=LARGE_DEPTH) for reg in LARGE_REGS]
     )
     return Finding([*claims, *_accuracy(table)], {"sorting": table})
 
 
-def _printed(n: int) -> list[Claim]:
+def _printed(n: int, plan: Callable[..., Tensor]) -> list[Claim]:
     """Return whether the printed values come out of lambda = 0.1 with y = 0..n-1, and of the setting in print."""
     numbers, printed, digits = PRINTED[n]
     x = torch.tensor([numbers], dtype=torch.float64)
     places = torch.arange(n, dtype=torch.float64)[None]
     found = {
-        marginals: sorting_plan(x, places, reg=0.1, step_size=0.05, depth=depth, marginals=marginals) @ x[0]
+        marginals: plan(x, places, reg=0.1, step_size=0.05, depth=depth, marginals=marginals) @ x[0]
         for marginals, depth in PRINTED_DEPTH.items()
     }
-    as_printed = sorting_plan(x, places / n, reg=0.005, step_size=0.01, depth=2000) @ x[0]
+    as_printed = plan(x, places / n, reg=0.005, step_size=0.01, depth=2000) @ x[0]
     order = f"The {n} printed sorted numbers"
     setting = {"numbers": numbers, "printed": printed, "reg": 0.1, "step_size": 0.05, "y": "0..n-1"}
     return [
@@ -107,10 +108,12 @@ def numbers_of(kind: str, n: int) -> Tensor:
     return torch.randint(-3, 4, (n,), generator=generator).double()
 
 
-def _row(n: int, kind: str, reg: float, schedule: str, depth: int = DEPTH) -> dict[str, object]:
+def _row(
+    sorter: Callable[..., Tensor], n: int, kind: str, *, reg: float, schedule: str, depth: int
+) -> dict[str, object]:
     """Return the largest error, relative to the range of the numbers, and the share of places that are right."""
     x = numbers_of(kind, n)
-    found = sort(x, reg=reg, depth=depth, start_reg=None if schedule == "constant" else 0.5)
+    found = sorter(x, reg=reg, depth=depth, start_reg=None if schedule == "constant" else 0.5)
     truth = x.sort().values
     span = float(truth[-1] - truth[0])
     nearest = truth[(found[:, None] - truth).abs().argmin(1)]  # the number that each estimate stands for

@@ -5,6 +5,7 @@ Layers are run here in the kernel domain, p = exp(u/reg) and Q = exp(-C/reg - 1)
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ FIT_RANGE = (1e-8, 1e-1)  # distances to which a rate is fitted: past the start,
 BEST_RATIO = 2.0
 RATIOS = (0.25, 0.5, 1.0, 1.5, BEST_RATIO, 2.5, 3.0)
 DIM = 3
+STUDIED = ((8, 2.0), (8, 0.4), (32, 0.4), (128, 0.4))  # n, and lambda over that of the run
 FIT_COLUMNS = ["n", "reg", "step_ratio", "seed", "residual_geometric", "residual_sqrt", "factor", "factor_predicted"]
 
 
@@ -41,18 +43,28 @@ class Scaled(NamedTuple):
     plan: Float[Tensor, "problem n n"]
 
 
-def depth_study(reg: float, *, step_ratio: float, depth: int, seeds: range) -> Finding:
+class Solvers(NamedTuple):
+    """What is measured, and the formula that it is held to: `descend`, `sinkhorn_sweeps` and `spectral_rate`."""
+
+    descend: Callable[[Scaled, tuple[float, ...], int], Curves]
+    sweeps: Callable[[Scaled, int], Tensor]
+    rate: Callable[[Tensor, float], Tensor]
+
+
+def depth_study(reg: float, *, step_ratio: float, depth: int, seeds: range, solvers: Solvers | None = None) -> Finding:
     """Return how many layers each step ratio needs, beside Sinkhorn's sweeps, and what shape the decay has."""
-    settings = [(8, 2.0 * reg), (8, 0.4 * reg), (32, 0.4 * reg), (128, 0.4 * reg)]
+    solvers = solvers or Solvers(descend, sinkhorn_sweeps, spectral_rate)
+    settings = [(n, share * reg) for n, share in STUDIED]
     ratios = tuple(sorted({*RATIOS, step_ratio}))
     layers, fits, summary = [], [], []
     for n, weight in settings:
         problems = scaled_problems(n, weight, seeds)
-        curves = descend(problems, ratios, depth)
-        sweeps = sinkhorn_sweeps(problems, depth)
+        curves = solvers.descend(problems, ratios, depth)
+        sweeps = solvers.sweeps(problems, depth)
         layers += _layer_rows(n, weight, ratios, curves, sweeps, seeds)
         summary += _summary_rows(n, weight, ratios, curves, sweeps)
-        fits += _fit_rows(n, weight, problems, ratios, curves, seeds)
+        predicted = {ratio: solvers.rate(problems.plan, ratio) for ratio in ratios}
+        fits += _fit_rows(n, weight, predicted, curves, seeds)
     study, rates = pd.DataFrame(layers), pd.DataFrame(fits, columns=FIT_COLUMNS)
     setting = {
         "n_reg": [[n, weight] for n, weight in settings],
@@ -191,12 +203,11 @@ def _summary_rows(
 
 
 def _fit_rows(
-    n: int, reg: float, problems: Scaled, ratios: tuple[float, ...], curves: Curves, seeds: range
+    n: int, reg: float, predicted: dict[float, Tensor], curves: Curves, seeds: range
 ) -> list[dict[str, object]]:
     """Return, for each problem and ratio that converges, both fits and the measured and predicted factor a layer."""
     rows: list[dict[str, object]] = []
-    for k, ratio in enumerate(ratios):
-        predicted = spectral_rate(problems.plan, ratio)
+    for k, (ratio, rates) in enumerate(predicted.items()):
         for i, seed in enumerate(seeds):
             distance = curves.distance[:, k, i].numpy()
             inside = np.flatnonzero((distance > FIT_RANGE[0]) & (distance < FIT_RANGE[1]))
@@ -207,7 +218,7 @@ def _fit_rows(
                 dict(
                     zip(
                         FIT_COLUMNS,
-                        (n, reg, ratio, seed, geometric, sqrt, factor, float(predicted[i])),
+                        (n, reg, ratio, seed, geometric, sqrt, factor, float(rates[i])),
                         strict=True,
                     )
                 )

@@ -249,6 +249,7 @@ def test_a_certificate_is_shown_and_one_of_another_version_refused(measured, und
     _copy(measured.project.metrics, tmp_path / "metrics")
     claim = {
         "id": "theorem_x", "statement": "Attention <converges>.", "reference": "Theorem 3.2", "seed": 0, "verdict": "vacuous",
+        "group": "errata",
         "setting": {"n": [2, 4], "rule": "value >= threshold", "deep": {"a": 0.25}}, "value": 1.5e-13, "threshold": 0.99,
     }  # fmt: skip
     for table in (project / "reports" / "metrics").glob("certificate_*.csv"):
@@ -264,8 +265,10 @@ def test_a_certificate_is_shown_and_one_of_another_version_refused(measured, und
         "≥ 0.99",
         "n 2, 4",
         "deep a 0.25",
+        "Errata: what does not hold as printed",
     ):
         assert shown in text, shown
+    assert "Checks of our software" not in text
     path.write_text(json.dumps([{"id": "theorem_x"}]), encoding="utf-8")
     with pytest.raises(PipelineError, match=r"certificate\.json must have .*but statement is missing.*--force certify"):
         build(measured.project.params, tmp_path / "metrics", measured.project.data, tmp_path / "out")
