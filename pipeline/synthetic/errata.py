@@ -105,7 +105,7 @@ def lemma_unit(*, depth: int, seeds: range, lemma: Callable[..., LemmaD6] = lemm
     )
 
 
-def printed_hessian(cost: Tensor, duals: Duals, *, reg: float) -> Float[Tensor, "batch 2n 2n"]:
+def printed_hessian(cost: Tensor, duals: Duals, *, reg: float) -> Float[Tensor, "batch dual dual"]:
     """Return eq. 21: [[diag(M 1), M], [M^T, diag(M^T 1)]]; that of the dual has a factor 1/reg."""
     plan = torch.exp(log_mass(cost, duals, reg=reg))
     rows = torch.cat([torch.diag_embed(plan.sum(2)), plan], dim=2)

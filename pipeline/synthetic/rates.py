@@ -143,7 +143,7 @@ def settled_ratio(ratio: float) -> float:
     Examples
     --------
     >>> settled_ratio(1.5), round(settled_ratio(2.3), 3)
-    (1.5, 1.495)
+    (1.5, 1.494)
     """
     if ratio <= BEST_RATIO:
         return ratio
