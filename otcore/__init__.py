@@ -8,9 +8,10 @@ Discrete Optimal Transport, AISTATS 2026). `docs/theory.md` has the derivation, 
 3. `transformer`: the layers (eq. 7), their attention, and the memory row.
 4. `dual`: what a layer computes: a step of gradient descent on the dual (eq. 4, 5).
 5. `plans`: the plans themselves, exact (eq. 1) and entropic (eq. 3), by classical means.
-6. `hilbert`: how far from the optimum, and how fast (Appendix D).
-7. `sorting`: transport in one dimension sorts.
-8. `learning`: can training find such weights (eq. 8 to 10)?
+6. `hilbert`: how far from the optimum, and what brings scalings closer.
+7. `bounds`: how fast, as the paper states it (Appendix D).
+8. `sorting`: transport in one dimension sorts.
+9. `learning`: can training find such weights (eq. 8 to 10)?
 
 Conventions: `src` is x, `tgt` is y, `reg` is the paper's lambda and `step_size` its gamma. Axis order is
 (batch, src, tgt) for costs and plans, (batch, head, query, key) for attention, (layers, head, width, width)
@@ -20,6 +21,7 @@ says which, the rule, what arrived and what to do.
 """
 
 from otcore._checks import TransportError
+from otcore.bounds import theorem_d1
 from otcore.construction import ConstructedWeights, annealed, constructed_weights
 from otcore.dual import (
     Duals,
@@ -31,7 +33,7 @@ from otcore.dual import (
     squared_cost,
     zero_duals,
 )
-from otcore.hilbert import hilbert_metric, log_phi, theorem_d1
+from otcore.hilbert import hilbert_metric, log_phi
 from otcore.plans import Plan, entropic_plan, exact_plan
 from otcore.prompt import columns, engineered_prompt, plain_prompt, point_mass
 from otcore.sorting import sort, sorting_plan

@@ -58,6 +58,8 @@ class Limit:
         What it was measured on.
     seed : int or None
         First seed; None where nothing is random.
+    group : {"paper", "errata", "software", ""}
+        Of the certificate: a statement of the paper, an erratum, or a check of our software.
     """
 
     value: float | str
@@ -66,6 +68,7 @@ class Limit:
     reference: str
     setting: Mapping[str, Any]
     seed: int | None
+    group: str = ""
 
 
 @dataclass(frozen=True)

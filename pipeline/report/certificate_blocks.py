@@ -15,6 +15,11 @@ from pipeline.report.style import Layout, draw
 from pipeline.report.tables import Table
 from pipeline.report.wording import listed, number
 
+GROUPS = {
+    "paper": "The certificate: what the paper states and what follows about its construction, with what was measured and the limit.",
+    "errata": "Errata: what does not hold as printed, and what holds instead.",
+    "software": "Checks of our software: its arithmetic, and the inequalities that we derive.",
+}
 SPREAD = "Lines are medians over random problems, bands reach from the 10th to the 90th percentile."
 
 
@@ -197,8 +202,8 @@ THEN = (
         "bound", "certificate_bound", "The bound of Theorem D.1", figures.bound, _bound_finding,
         (
             "Measured distance to the optimum over depth, beside the bound of Theorem D.1.",
-            "Both axes are logarithmic; the dashed bound holds only from the depth that is written at it.",
-            f"{SPREAD} The smallest distance up to each layer, as the theorem states it.",
+            "Both axes are logarithmic; the dashed bound, for the problem where it is smallest, applies only from the depth written at it.",
+            f"{SPREAD} The smallest distance up to each layer, as the theorem states it, with r as printed.",
         ),
     ),
     Plot(

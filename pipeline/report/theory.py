@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.claims import Claim, Limit
-from pipeline.report.certificate_blocks import certificate_blocks
+from pipeline.report.certificate_blocks import GROUPS, certificate_blocks
 from pipeline.report.sections import Block
 from pipeline.report.tables import Table
 from pipeline.report.wording import MINUS, count, listed, reason
@@ -75,9 +75,9 @@ def certificate_section(claims: Sequence[Claim], metrics: Path) -> Section:
         lead=[_verdicts(claims)],
         blocks=first,
         tables=[
-            claims_table(
-                claims, "The certificate: every statement with what was measured and the limit that it was held to."
-            )
+            claims_table(chosen, heading)
+            for group, heading in GROUPS.items()
+            if (chosen := [claim for claim in claims if _limit_of(claim).group == group])
         ],
         more=[
             (
@@ -117,8 +117,8 @@ def _verdicts(claims: Sequence[Claim]) -> str:
         "holds": ("holds", "hold"),
         "fails": ("fails", "fail"),
         "vacuous": (
-            "is vacuous: true, but of cases that no computer can reach",
-            "are vacuous: true, but of cases that no computer can reach",
+            "is vacuous: it says nothing about any case that was run",
+            "are vacuous: they say nothing about any case that was run",
         ),
     }
     parts = [f"{count(n)} {names[verdict][n > 1]}" for verdict in names if (n := tally[verdict])]

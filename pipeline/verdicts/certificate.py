@@ -1,10 +1,10 @@
 """The certificate as claims: its verdicts are those of the stage certify, passed on with the figure that shows each."""
 
-import json
 from pathlib import Path
 
+from pipeline._output import check_holds, read_object
 from pipeline.claims import RULES, Claim, Limit
-from pipeline.verdicts.reading import CERTIFICATE, check_holds
+from pipeline.verdicts.reading import CERTIFICATE
 
 FIGURES = {
     "theorem_3_2_limit": "figure3",
@@ -12,6 +12,7 @@ FIGURES = {
     "best_step_ratio_is_2": "certificate_depth",
     "depth_twice_sinkhorn": "certificate_depth",
     "theorem_d1_bound": "certificate_bound",
+    "theorem_d1_tested": "certificate_bound",
     "rate_is_geometric": "certificate_bound",
     "theorem_3_1_frozen": "certificate_drift",
     "theorem_3_1_free": "certificate_drift",
@@ -29,12 +30,12 @@ def certificate_claims(path: Path) -> list[Claim]:
     Raises
     ------
     PipelineError
-        If it is from another version.
+        If another edition wrote it.
     """
     if not path.is_file():
         return []
     claims = []
-    for found in json.loads(path.read_text(encoding="utf-8")):
+    for found in read_object(path, ("claims",), "certify")["claims"]:
         check_holds(path, CERTIFICATE, list(found), "certify")
         setting = {key: value for key, value in found["setting"].items() if key != "rule"}
         claims.append(
@@ -51,6 +52,7 @@ def certificate_claims(path: Path) -> list[Claim]:
                     reference=found["reference"],
                     setting=setting,
                     seed=found["seed"],
+                    group=found["group"],
                 ),
                 verdict=found["verdict"],
             )

@@ -11,7 +11,7 @@ from pipeline._output import check_holds, check_there, read_object
 
 PAIRED = ("half", "view", "layer", "score", "against", "difference", "low", "high", "n_pairs", "p")
 SUMMARY = ("best", "other_side_mass", "reads", "signature")
-CERTIFICATE = ("id", "statement", "reference", "setting", "value", "threshold", "verdict", "seed")
+CERTIFICATE = ("id", "statement", "reference", "setting", "value", "threshold", "verdict", "seed", "group")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import pandas as pd
 import pytest
 
+from pipeline._output import SCHEMA
 from pipeline.claims import read_claims
 from pipeline.errors import PipelineError
 from pipeline.params import Params, load_params
@@ -259,12 +260,13 @@ def test_a_certificate_is_shown_and_claims_of_another_version_are_refused(measur
     _copy(measured.project.metrics, tmp_path / "metrics")
     claim = {
         "id": "theorem_x", "statement": "Attention <converges>.", "reference": "Theorem 3.2", "seed": 0, "verdict": "vacuous",
+        "group": "errata",
         "setting": {"n": [2, 4], "rule": "value >= threshold", "deep": {"a": 0.25}}, "value": 1.5e-13, "threshold": 0.99,
     }  # fmt: skip
     for table in (project / "reports" / "metrics").glob("certificate_*.csv"):
         (tmp_path / "metrics" / table.name).write_bytes(table.read_bytes())
     path = tmp_path / "metrics" / "certificate.json"
-    path.write_text(json.dumps([claim]), encoding="utf-8")
+    path.write_text(json.dumps({"schema": SCHEMA, "claims": [claim]}), encoding="utf-8")
     write_verdicts(tmp_path / "metrics", NAMES, level=0.95)
     build(measured.project.params, tmp_path / "metrics", measured.project.data, tmp_path / "out")
     text = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
@@ -275,8 +277,10 @@ def test_a_certificate_is_shown_and_claims_of_another_version_are_refused(measur
         "≥ 0.99",
         "n 2, 4",
         "deep a 0.25",
+        "Errata: what does not hold as printed",
     ):
         assert shown in text, shown
+    assert "Checks of our software" not in text
     (tmp_path / "metrics" / "claims.json").write_text("[]", encoding="utf-8")
     with pytest.raises(PipelineError, match=r"claims\.json: must say schema: \d, but it says None.*--force claims"):
         build(measured.project.params, tmp_path / "metrics", measured.project.data, tmp_path / "out")

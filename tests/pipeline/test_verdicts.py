@@ -202,7 +202,7 @@ def test_the_certificate_is_passed_on(metrics, project):
     (metrics / "certificate.json").write_text(written, encoding="utf-8")
     claims = write_verdicts(metrics, NAMES, level=0.95)
     passed = [claim for claim in claims if claim.question == "construction"]
-    found = json.loads(written)
+    found = json.loads(written)["claims"]
     assert [(claim.id, claim.verdict, claim.limit.value) for claim in passed] == [
         (one["id"], one["verdict"], one["value"]) for one in found
     ]
@@ -259,7 +259,7 @@ def test_missing_metrics_are_named(metrics, name):
         ("translators/mini-mbert/paired.csv", ",".join(PAIRED[:-1]) + ",p_holm\n", "p"),
         ("translators/mini-mbert/summary.json", '{"schema": 2, "best": {}}', "other_side_mass"),
         ("translators/mini-mbert/aer.csv", "source,view\n", "layer"),
-        ("certificate.json", '[{"id": "theorem_x"}]', "statement"),
+        ("certificate.json", '{"schema": 2, "claims": [{"id": "theorem_x"}]}', "statement"),
     ],
 )
 def test_metrics_of_another_version_are_refused(metrics, path, content, missing):
