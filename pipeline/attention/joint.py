@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from pipeline.attention.capture import View
+from pipeline.attention.checks import check_finite
 from pipeline.attention.load import Translator
 from pipeline.attention.reader import (
     NOTEBOOK,
@@ -136,4 +137,4 @@ class JointReader:
             if self.notebook:
                 cost = token_distances(levels, levels, src_mean, tgt_mean)
             blocks = [ViewBlocks.of(pooled, 0, "tgt"), ViewBlocks.of(pooled, 1, "src")]
-            return unpack(examples, blocks, (cost, cosine))
+            return check_finite(translator.name, unpack(examples, blocks, (cost, cosine)))
