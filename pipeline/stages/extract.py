@@ -39,6 +39,7 @@ def main(name: str) -> None:
             pairs,
             control=control,
             split=split,
+            languages=corpus.pair,
             convention=convention,
             sentence=sentence,
             work=WORK,
