@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from pipeline.errors import PipelineError
 from pipeline.params import Params, load_params, named_paths
 
-SHIPPED = ("params.yaml", "params/paper.yaml", "params/newstest.yaml")
+SHIPPED = ("params.yaml", "params/paper.yaml", "params/newstest.yaml", "params/e5.yaml")
 FILES = {"source": "files", "src": ["a.en"], "tgt": ["a.fr"]}
 
 
@@ -77,6 +77,13 @@ def test_the_paper_is_pinned_and_the_newstest_is_the_demo_on_other_text(project:
     assert news.translators == Params().translators
     assert news.gold is not None
     assert (news.sample.n_pairs, news.align.transport_pairs, news.gold.base) == (2_000, 500, 1)
+
+
+def test_the_encoder_differs_from_the_newstest_in_its_model_only(project: Path) -> None:
+    news, encoder = (load_params(project / f"params/{name}.yaml", check_paths=False) for name in ("newstest", "e5"))
+    assert encoder.model_copy(update={"translators": news.translators}) == news
+    (model,) = encoder.translators.values()
+    assert (model.reads, model.positions, model.is_folder) == ("joint", "continue", False)
 
 
 @pytest.mark.realdata
