@@ -341,13 +341,16 @@ def test_a_language_code_typed_as_text_is_counted(folders):
         assert skipped == {"control_words": 1}, name
 
 
-def test_the_manifest_tells_the_codes(folders, tmp_path):
+def test_manifest_and_page_tell_the_codes(folders, tmp_path):
     from pipeline.attention.extract import extract
-    from pipeline.params import Extract, Translator
+    from pipeline.params import Extract, Params, Translator
+    from pipeline.report.provenance import models_table
 
     manifest = extract(
-        "x", Translator(model=folders["nllb"], reads="cross"), Extract(device="cpu"), [_pair()], control="trained",
+        "x", spec := Translator(model=folders["nllb"], reads="cross"), Extract(device="cpu"), [_pair()], control="trained",
         split="trained", languages="en-fr", work=tmp_path / "work", target=tmp_path / "out",
     )  # fmt: skip
     told = {key: manifest["conventions"][key] for key in ("source_code", "target_code")}
     assert told == {"source_code": "eng_Latn", "target_code": "fra_Latn"}
+    table = models_table({"x": manifest}, Params(translators={"x": spec}))
+    assert "source code eng_Latn; target code fra_Latn" in table.rows[0][5]
