@@ -54,11 +54,14 @@ def convert(
 
 
 def _rewrite(name: str, folder: Path, target: Path) -> None:
-    from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM
+    import transformers
 
     local = {"local_files_only": True, "trust_remote_code": False}
-    config = AutoConfig.from_pretrained(folder, **local)
-    auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModel
+    config = transformers.AutoConfig.from_pretrained(folder, **local)
+    # The class that the weights were saved from keeps its head, which a later reader may need.
+    auto = next((found for one in config.architectures or () if (found := getattr(transformers, one, None))), None)
+    if auto is None:
+        auto = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModel
     try:
         model = auto.from_pretrained(folder, **local, use_safetensors=False)
     except pickle.UnpicklingError:
@@ -69,5 +72,5 @@ def _rewrite(name: str, folder: Path, target: Path) -> None:
     with replacing(target) as part:
         model.save_pretrained(part)
         for path in sorted(folder.iterdir()):
-            if path.suffix in {".json", ".txt", ".spm", ".model"} and not (part / path.name).exists():
+            if path.suffix in {".json", ".txt", ".spm", ".model", ".jinja"} and not (part / path.name).exists():
                 (part / path.name).write_bytes(path.read_bytes())

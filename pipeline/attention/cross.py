@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pipeline.attention.capture import View
+from pipeline.attention.checks import check_finite
 from pipeline.attention.load import Translator
 from pipeline.attention.reader import (
     COSTS,
@@ -23,7 +24,7 @@ from pipeline.attention.reader import (
     word_distances,
 )
 from pipeline.attention.store import PairBlocks
-from pipeline.attention.tokenise import tokenise
+from pipeline.attention.tokenise import has_sides, tokenise
 from pipeline.attention.word_map import mean_rows, merge_end, word_map
 from pipeline.conventions import CORRECTED, VIEWS, Convention
 from pipeline.corpus.pairs import SentencePair
@@ -68,18 +69,18 @@ class CrossReader:
             If a side is too long or its words cannot be found in its tokens.
         """
         tokenizer = self.translator.tokenizer
-        src = tokenise(tokenizer, pair.src_text, "src")
-        tgt = tokenise(tokenizer, pair.tgt_text, "src" if self.convention.target_tokens == "source" else "tgt")
+        source_pieces = self.convention.target_tokens == "source" and has_sides(tokenizer)
+        src = tokenise(tokenizer, pair.src_text, "src", self.translator.languages.before)
+        tgt = tokenise(tokenizer, pair.tgt_text, "src" if source_pieces else "tgt")
         # One more for the start token, so that the last word has a step that reads it.
         check_length(self.translator, max(len(src.ids), len(tgt.ids) + 1), pair.src_text)
-        start = self.translator.config.decoder_start_token_id
         src_map = word_map(locate_words(pair.src_text, list(pair.src_words)), src, pair.src_text)
         tgt_map = word_map(locate_words(pair.tgt_text, list(pair.tgt_words)), tgt, pair.tgt_text)
         if self.convention.end_token == "last_word":
             src_map, tgt_map = merge_end(src_map, src), merge_end(tgt_map, tgt)
         return Example(
             pair_id=pair.pair_id,
-            rows={"src": list(src.ids), "tgt": [tgt.ids[-1] if start is None else start, *tgt.ids]},
+            rows={"src": list(src.ids), "tgt": [self.translator.decoder_start(tgt.ids), *tgt.ids]},
             src=src_map,
             tgt=tgt_map,
             special=(src_map.sum(0) == 0).tolist(),
@@ -107,11 +108,8 @@ class CrossReader:
             pooled, outputs = self.translator.capture.run(views, forward)
             src_mean = pad_matrices([mean_rows(e.src) for e in examples], self.translator, columns=src_ids.shape[1])
             distances = self._distances(outputs, src_mean, input_step, examples)
-            return unpack(
-                examples,
-                [ViewBlocks.of(pooled, row, view.query_side) for row, view in enumerate(self.views)],
-                distances,
-            )
+            blocks = [ViewBlocks.of(pooled, row, view.query_side) for row, view in enumerate(self.views)]
+            return check_finite(self.translator.name, unpack(examples, blocks, distances))
 
     def _forward(self, src_ids: Tensor, mask: Tensor, tgt_ids: Tensor) -> Any:
         model = self.translator.model

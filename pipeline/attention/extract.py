@@ -22,7 +22,7 @@ from pipeline._output import SCHEMA
 from pipeline.attention.cross import CrossReader
 from pipeline.attention.engine import move_into_place, tokenise_all, write_shards
 from pipeline.attention.joint import JointReader
-from pipeline.attention.load import Control, Translator, load_translator
+from pipeline.attention.load import Control, Translator, load_spec
 from pipeline.attention.reader import Reader
 from pipeline.conventions import CORRECTED, Convention, names
 from pipeline.corpus.pairs import SentencePair
@@ -50,13 +50,14 @@ def extract(
     split: str,
     work: Path,
     target: Path,
+    languages: str | None = None,
     convention: Convention = CORRECTED,
     sentence: str = "natural spelling, normalised",
     say: Callable[[str], None] = lambda line: None,
 ) -> dict:
     """Return the manifest; the blocks of all pairs then lie in `target`.
 
-    `sentence` says for the manifest what the pairs' texts are.
+    `languages` are those of the text, source-target (en-fr); `sentence` says for the manifest what the pairs' texts are.
 
     Shards are written to a folder below `work` that is named by a fingerprint of parameters, code,
     library versions, model and pairs, so that a run that was cut off goes on with its own shards only.
@@ -66,18 +67,10 @@ def extract(
     PipelineError
         If the model cannot be loaded or not one pair can be read.
     """
-    translator = load_translator(
-        spec.model,
-        reads=spec.reads,
-        revision=spec.revision,
-        control=control,
-        seed=settings.seed,
-        device=settings.device,
-        dtype=settings.dtype,
-        say=say,
-    )
+    translator = load_spec(spec, settings, pair=languages, control=control, say=say)
     reader = make_reader(translator, spec, convention)
     about = _about(name, spec, settings, translator, reader, control, split)
+    about["conventions"] |= translator.languages.told
     about["conventions"] |= {"convention": convention.signature(), "heads": "mean", "sentence": sentence}
     unfinished = work / f"extract-{name}-{split}-{_fingerprint(about, pairs)}"
     columns = (

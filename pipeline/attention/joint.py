@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from pipeline.attention.capture import View
+from pipeline.attention.checks import check_finite
 from pipeline.attention.load import Translator
 from pipeline.attention.reader import (
     COSTS,
@@ -132,4 +133,4 @@ class JointReader:
             if self.convention.cost == "mean_of_distances":
                 cost = token_distances(levels, levels, src_mean, tgt_mean)
             blocks = [ViewBlocks.of(pooled, row, view.query_side) for row, view in enumerate(self.views)]
-            return unpack(examples, blocks, (cost, cosine))
+            return check_finite(translator.name, unpack(examples, blocks, (cost, cosine)))

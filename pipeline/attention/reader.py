@@ -72,8 +72,9 @@ def check_length(translator: Translator, n_tokens: int, text: str) -> None:
         `too_long`.
     """
     if n_tokens > translator.max_tokens:
+        limits = ", ".join(f"{n} by its {what}" for what, n in translator.limits.items() if n < n_tokens)
         message = (
-            f"text: the model takes at most {translator.max_tokens} tokens, got {n_tokens} for {text!r}; "
+            f"text: the model takes at most {translator.max_tokens} tokens ({limits}), got {n_tokens} for {text!r}; "
             "the pair is left out and counted"
         )
         raise UnmappableError("too_long", message)

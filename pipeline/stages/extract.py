@@ -41,6 +41,7 @@ def main(name: str) -> None:
             texts,
             control=control,
             split=split,
+            languages=corpus.pair,
             convention=convention,
             sentence=sentence,
             work=WORK,

@@ -293,15 +293,6 @@ class TestErrors:
         with pytest.raises(PipelineError, match=r"translators.model: must be a hub name or a folder .*nowhere"):
             _load(tmp_path / "nowhere", "cross")
 
-    def test_unknown_family(self, tmp_path):
-        from transformers import GPT2Config, GPT2Model
-
-        from pipeline.errors import PipelineError
-
-        GPT2Model(GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=20)).save_pretrained(tmp_path)
-        with pytest.raises(PipelineError, match=r"family must be one of .*'bert'.* got 'gpt2'; add its attention"):
-            _load(tmp_path, "joint")
-
     @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
     def test_cuda_without_cuda(self):
         from pipeline.attention.load import choose_device
