@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pipeline._hub import open_commit
 from pipeline._output import replacing
@@ -59,9 +60,10 @@ def _rewrite(name: str, folder: Path, target: Path) -> None:
     local = {"local_files_only": True, "trust_remote_code": False}
     config = transformers.AutoConfig.from_pretrained(folder, **local)
     # The class that the weights were saved from keeps its head, which a later reader may need.
-    auto = next((found for one in config.architectures or () if (found := getattr(transformers, one, None))), None)
-    if auto is None:
-        auto = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModel
+    named = [getattr(transformers, name, None) for name in config.architectures or ()]
+    classes = [one for one in named if isinstance(one, type) and issubclass(one, transformers.PreTrainedModel)]
+    general = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModel
+    auto: Any = classes[0] if classes else general
     try:
         model = auto.from_pretrained(folder, **local, use_safetensors=False)
     except pickle.UnpicklingError:
