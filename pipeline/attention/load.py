@@ -24,12 +24,13 @@ from transformers import (
 
 from pipeline.attention.capture import NAME, Capture
 from pipeline.attention.fetch import model_folder
+from pipeline.attention.fresh import shuffle_weights
 from pipeline.attention.tokenise import check_tokenizer
 from pipeline.errors import PipelineError
 
 T = TypeVar("T")
 Reads = Literal["cross", "joint"]
-Control = Literal["trained", "random_init"]
+Control = Literal["trained", "random_init", "weight_shuffled"]
 
 # Parts that sit on top of the states that we read: encoders are often published without them.
 _NEVER_READ = re.compile(r"(^|\.)(pooler|lm_head|cls|final_logits_bias)(\.|$)")
@@ -115,8 +116,9 @@ def load_translator(
         Hub name or folder in Hugging Face layout.
     reads : {"cross", "joint"}
         Decoder over encoder, or one encoder over the concatenated pair.
-    control : {"trained", "random_init"}
-        `random_init` gives the same configuration fresh weights drawn with `seed`.
+    control : {"trained", "random_init", "weight_shuffled"}
+        `random_init` gives the same configuration fresh weights drawn with `seed`; `weight_shuffled` permutes each
+        trained tensor with it.
     dtype : {"float32", "float64", "bfloat16", "float16"}
         Of weights and computation. With the two of 16 bits the weights stay in float32 and only products are
         computed in 16 bits (autocast); attention is measured in float32.
@@ -132,7 +134,7 @@ def load_translator(
     half = getattr(torch, dtype) if dtype in ("bfloat16", "float16") else None
     weights = torch.float32 if half else getattr(torch, dtype)
     # Everything is fetched before, so that nothing below asks the hub (for a converted copy, for example).
-    folder, commit = model_folder(name, revision=revision, weights=control == "trained", say=say)
+    folder, commit = model_folder(name, revision=revision, weights=control != "random_init", say=say)
     local = {"local_files_only": True, "trust_remote_code": False}
     with _one_line_errors(name, revision), _quiet():
         config = AutoConfig.from_pretrained(folder, **local)
@@ -155,6 +157,8 @@ def load_translator(
                 output_loading_info=True,
             )
             _check_filled(name, info)
+    if control == "weight_shuffled":
+        shuffle_weights(model, seed)
     check_tokenizer(tokenizer)
     model = model.to(target).eval()
     capture = Capture(_attention_modules(model, reads))

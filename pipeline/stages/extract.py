@@ -1,4 +1,4 @@
-"""Stage `extract@NAME`: word-level blocks of one translator, of its fresh-weights control and of the gold set."""
+"""Stage `extract@NAME`: word-level blocks of one translator, of its controls and of the gold set."""
 
 from pathlib import Path
 
@@ -16,15 +16,15 @@ WORK = Path("work")
 
 
 def main(name: str) -> None:
-    """Write `data/attention/NAME/{trained,random_init,gold}`."""
+    """Write `data/attention/NAME/{trained,gold}` and a folder a control and seed."""
     params = load_params()
     check_translator(params, name)
     spec, settings, corpus = params.translators[name], params.extract, params.corpus
     convention = convention_of(params.convention)
-    splits: list[tuple[str, Control, str]] = [(control, control, "pairs") for control in settings.controls]
+    splits: list[tuple[str, Control, int, str]] = [(*split, "pairs") for split in settings.splits]
     if params.gold is not None:
-        splits.append(("gold", "trained", "gold"))
-    for split, control, file in splits:
+        splits.append(("gold", "trained", settings.seed, "gold"))
+    for split, control, seed, file in splits:
         pairs, sentence = model_text(
             read_pairs(Path("data/corpus") / f"{file}.parquet"),
             convention=convention,
@@ -32,10 +32,12 @@ def main(name: str) -> None:
             src_lang=corpus.src_lang,
             tgt_lang=corpus.tgt_lang,
         )
+        # Every head of every gold pair is kept.
+        heads_pairs = len(pairs) if file == "gold" else settings.heads_pairs
         extract(
             name,
             spec,
-            settings,
+            settings.model_copy(update={"seed": seed, "heads_pairs": heads_pairs}),
             pairs,
             control=control,
             split=split,
