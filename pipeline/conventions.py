@@ -194,6 +194,14 @@ STATES: dict[Reads, tuple[StatesName, ...]] = {
 """Where word vectors are taken, by what is read: at the step that predicts the target word or the one that reads it
 (against the source word in the encoder's last states, or in the same sequence); `embeddings` against embeddings;
 `encoder` and `alone`, each side by itself; `together`, both in one sequence."""
+STATES_IN_WORDS: dict[StatesName, str] = {
+    "output_step": "at the step that predicts the word",
+    "input_step": "at the step that reads the word",
+    "embeddings": "embeddings",
+    "encoder": "each side alone through the encoder",
+    "together": "both sentences in one sequence",
+    "alone": "each sentence alone",
+}
 _VIEWS = {view.name: view for view in (OUTPUT_STEP, INPUT_STEP, TGT_TO_SRC, SRC_TO_TGT)}
 
 
@@ -219,3 +227,14 @@ def view_of(name: str) -> View:
 def names(views: Sequence[View]) -> list[str]:
     """Return the names of views, in order."""
     return [view.name for view in views]
+
+
+def label_of(name: str) -> str:
+    """Return a view, or a kind of states, in words.
+
+    Examples
+    --------
+    >>> label_of("src_to_tgt"), label_of("alone")
+    ('source to target', 'each sentence alone')
+    """
+    return _VIEWS[name].label if name in _VIEWS else STATES_IN_WORDS[cast(StatesName, name)]

@@ -25,7 +25,7 @@ from pipeline.attention.states import COSTS, Distances, WordStates, word_distanc
 from pipeline.attention.store import PairBlocks
 from pipeline.attention.tokenise import tokenise
 from pipeline.attention.word_map import mean_rows, merge_end, word_map
-from pipeline.conventions import CORRECTED, STATES, VIEWS, Convention
+from pipeline.conventions import CORRECTED, INPUT_STEP, OUTPUT_STEP, STATES, VIEWS, Convention
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.words import locate_words
 
@@ -118,8 +118,7 @@ class CrossReader:
         with torch.inference_mode():
             forward = partial(self.translator.forward, lambda: self._forward(src, tgt_ids))
             pooled, outputs = self.translator.capture.run(views, forward, heads=heads)
-            steps_of = {"output_step": output_step, "input_step": input_step}
-            distances = self._distances(outputs, src_mean, steps_of)
+            distances = self._distances(outputs, src_mean, output_step, input_step)
             if "encoder" in self.states:
                 distances["encoder"] = self._alone(outputs.encoder_hidden_states, src_mean, examples)
             blocks = [ViewBlocks.of(pooled, row, view.query_side) for row, view in enumerate(self.views)]
@@ -131,11 +130,16 @@ class CrossReader:
         body = model.model if hasattr(model, "model") else model
         return body(**src, decoder_input_ids=tgt_ids, output_hidden_states=True, use_cache=False, return_dict=True)
 
-    def _distances(self, outputs: Any, src_mean: Tensor, steps: dict[str, Tensor]) -> dict[str, Distances]:
+    def _distances(
+        self, outputs: Any, src_mean: Tensor, output_step: Tensor, input_step: Tensor
+    ) -> dict[str, Distances]:
         encoder, decoder = outputs.encoder_hidden_states, outputs.decoder_hidden_states
         last = [encoder[-1]] * len(decoder)
-        states = {kind: WordStates(last, decoder, src_mean, tgt_mean) for kind, tgt_mean in steps.items()}
-        states["embeddings"] = WordStates(encoder[:1], decoder[:1], src_mean, steps["input_step"])
+        states = {
+            OUTPUT_STEP.states: WordStates(last, decoder, src_mean, output_step),
+            INPUT_STEP.states: WordStates(last, decoder, src_mean, input_step),
+            "embeddings": WordStates(encoder[:1], decoder[:1], src_mean, input_step),
+        }
         return {
             kind: word_distances(of_kind, self.convention.cost)
             for kind, of_kind in states.items()

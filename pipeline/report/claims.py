@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from pipeline.conventions import view_of
+from pipeline.conventions import label_of
 from pipeline.report.metrics import TranslatorMetrics
 from pipeline.report.wording import CONTROLS, reason
 
@@ -224,13 +224,13 @@ def _above_controls(t: TranslatorMetrics, view: str, level: float) -> list[Claim
 
 
 def _embeddings(t: TranslatorMetrics, level: float) -> list[Claim]:
-    layer = t.summary["best"]["match"][0]["layer"]
+    best = t.summary["best"]["match"][0]
     return _worst_first(
         claim
         for control in ("position", "random_init", "chance")
         for claim in _paired(
             t, f"match_above_{control}", f"Transport between word embeddings matches more linked words than {CONTROLS[control]}.",
-            view="", layer=layer, score="match", against=control, level=level,
+            view=best["states"], layer=best["layer"], score="match", against=control, level=level,
         )
     )  # fmt: skip
 
@@ -297,4 +297,4 @@ def _plain(value: object) -> object:
 
 def view_name(claim: Claim) -> str:
     """Return the view of a claim in words, empty where it has none."""
-    return view_of(claim.view).label if claim.view else ""
+    return label_of(claim.view) if claim.view else ""

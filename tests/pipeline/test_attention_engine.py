@@ -86,7 +86,13 @@ def _write(reader, pairs, folder, monkeypatch, shard=3):
 
 
 def _manifest(folder, shards, n_pairs):
-    manifest = {"schema": 2, "shards": shards, "views": list(FakeReader.views), "n_layers": N_LAYERS, "n_pairs": n_pairs}
+    manifest = {
+        "schema": 2,
+        "shards": shards,
+        "views": list(FakeReader.views),
+        "n_layers": N_LAYERS,
+        "n_pairs": n_pairs,
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
