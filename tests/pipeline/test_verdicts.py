@@ -30,7 +30,16 @@ def planted(*, changed=(), gold=None, n_layers=3, n_pairs=100, p=1e-6):
     intervals = dict(changed)
     rows = [
         Paired(
-            half, "" if score == "match" else "output_step", layer, score, against, low + 0.05, low, high, n_pairs, p
+            half,
+            "encoder" if score == "match" else "output_step",
+            layer,
+            score,
+            against,
+            low + 0.05,
+            low,
+            high,
+            n_pairs,
+            p,
         )
         for half in ("all", "second")
         for score, controls in CONTROLS.items()
@@ -40,7 +49,7 @@ def planted(*, changed=(), gold=None, n_layers=3, n_pairs=100, p=1e-6):
     ]
     best = {
         "scores": [{"view": "output_step", "score": "mean_mass", "layer": BEST}],
-        "match": [{"layer": BEST}],
+        "match": [{"states": "encoder", "layer": BEST}],
         "plan_correlation": [{"view": "output_step", "layer": BEST}],
     }
     if gold:
