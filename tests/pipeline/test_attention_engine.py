@@ -140,15 +140,6 @@ def test_the_first_readable_pairs_keep_every_head(tmp_path, monkeypatch):
     assert block.heads.shape == (2, N_LAYERS, 3, 2, 1)
 
 
-def test_blocks_of_another_schema_are_refused(tmp_path):
-    from pipeline.attention.store import read_manifest
-    from pipeline.errors import PipelineError
-
-    (tmp_path / "manifest.json").write_text(json.dumps({"views": [], "shards": {}}))
-    with pytest.raises(PipelineError, match=r"must have schema 2, but .*manifest.json says 1; run `dvc repro -f extr"):
-        read_manifest(tmp_path)
-
-
 def test_a_run_that_was_cut_off_goes_on_with_the_same_result(tmp_path, monkeypatch):
     pairs = _pairs([4, 2, 7, 1, 5, 3, 8])
     (whole, _, _), _ = _write(FakeReader(), pairs, tmp_path / "whole", monkeypatch)

@@ -121,7 +121,12 @@ def test_best_layers_are_judged_on_the_sentences_on_which_they_were_not_chosen()
     assert found["embeddings_match", "match_above_position"].verdict == "supported"
     found, _ = decided(planted(changed={("match", "position", "second"): BELOW}))
     claim = found["embeddings_match", "match_above_position"]
-    assert (claim.verdict, claim.layer, claim.view, claim.figure) == ("not supported", BEST, "", "figure7_planted")
+    assert (claim.verdict, claim.layer, claim.view, claim.figure) == (
+        "not supported",
+        BEST,
+        "encoder",
+        "figure7_planted",
+    )
 
 
 def test_every_layer_control_view_and_translator_is_corrected_for():
