@@ -1,6 +1,5 @@
 """The schema of params.yaml: one frozen model a block; what cannot be is refused before any stage runs."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from pipeline._messages import explain
 from pipeline._yaml import read_yaml
-from pipeline.conventions import ConventionName, convention_of
+from pipeline.conventions import STATES, VIEWS, ConventionName, StatesName, convention_of
 from pipeline.errors import PipelineError
 from pipeline.migrate import refuse_outdated
 
@@ -43,6 +42,8 @@ def _as_tuple(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+ControlName = Literal["trained", "random_init", "weight_shuffled"]
+_ALL_STATES = tuple(dict.fromkeys(kind for kinds in STATES.values() for kind in kinds))
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 
 
@@ -181,36 +182,24 @@ class Family(Block):
 
 
 class Translator(Block):
-    """One model whose attention is read.
-
-    `cross` reads from decoder to encoder, `joint` within one encoder, `prompt` within a language model that is asked
-    for a translation.
-    """
+    """One model whose attention is read: `cross` from decoder to encoder, `joint` within one encoder."""
 
     model: Text
-    reads: Literal["cross", "joint", "prompt"]
+    reads: Literal["cross", "joint"]
     positions: Literal["continue", "restart"] | None = None
     revision: Text | None = None
     src_code: Text | None = None
     tgt_code: Text | None = None
     prefix: str | None = None
-    template: Text | None = None
-    shots: Annotated[int, Field(ge=0)] | None = None
-    chat: bool | None = None
     family: Family | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _defaults(cls, value: Any) -> Any:
-        """Give a joint encoder that says nothing BERT's position numbers, and a prompt no examples and no chat."""
-        if not isinstance(value, dict):
-            return value
-        defaults: dict[str, dict[str, Any]] = {
-            "joint": {"positions": "continue"},
-            "prompt": {"shots": 0, "chat": False},
-        }
-        given = {key: own for key, own in value.items() if own is not None}
-        return value | defaults.get(str(value.get("reads")), {}) | given
+        """Give a joint encoder that says nothing BERT's position numbers."""
+        if isinstance(value, dict) and value.get("reads") == "joint" and value.get("positions") is None:
+            return {**value, "positions": "continue"}
+        return value
 
     @property
     def is_folder(self) -> bool:
@@ -223,13 +212,6 @@ class Translator(Block):
             _only_for(self, ("positions",), "only reads: joint has positions")
         if self.reads != "cross":
             _only_for(self, ("src_code", "tgt_code", "prefix"), "only reads: cross has language codes and a prefix")
-        if self.reads != "prompt":
-            _only_for(self, ("template", "shots", "chat"), "only reads: prompt has template, shots and chat")
-        if self.template is not None and sorted(re.findall(r"{(\w+)}", self.template)) != ["src", "tgt"]:
-            _refuse(
-                f"template: must hold {{src}} and {{tgt}} once each and no other {{name}}, but it is "
-                f"{self.template!r}; write 'English: {{src}}\\nFrench: {{tgt}}', say"
-            )
         if self.family is not None and self.family.position is not None and self.reads != "joint":
             _refuse(
                 f"family.position: only reads: joint has positions, but it is {self.family.position!r}; "
@@ -246,17 +228,39 @@ class Extract(Block):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
     tokens_per_batch: Count = 4096
-    controls: Annotated[tuple[Literal["trained", "random_init"], ...], BeforeValidator(_as_tuple)] = (
-        "trained",
-        "random_init",
-    )
+    controls: Annotated[tuple[ControlName, ...], BeforeValidator(_as_tuple)] = ("trained", "random_init")
     seed: Seed = 2026
+    seeds: Count = 1
+    states: Annotated[tuple[StatesName, ...], BeforeValidator(_as_tuple)] = _ALL_STATES
+    weights: Annotated[tuple[Literal["attention", "norm"], ...], BeforeValidator(_as_tuple)] = ("attention",)
+    heads_pairs: Annotated[int, Field(ge=0)] = 240
+
+    @property
+    def splits(self) -> tuple[tuple[str, ControlName, int], ...]:
+        """Return name, control and seed of everything that is run on the corpus: `random_init_2` is a second seed."""
+        return tuple(
+            (control if draw == 0 else f"{control}_{draw + 1}", control, (self.seed + draw) % 2**32)
+            for control in self.controls
+            for draw in range(1 if control == "trained" else self.seeds)
+        )
 
     @model_validator(mode="after")
     def _agrees(self) -> "Extract":
-        _unique("controls", self.controls)
+        for key in ("controls", "states", "weights"):
+            _unique(key, getattr(self, key))
         if "trained" not in self.controls:
-            _refuse(f"controls: must hold trained (and may hold random_init), but it is {list(self.controls)}")
+            _refuse(
+                "controls: must hold trained (and may hold random_init, weight_shuffled), "
+                f"but it is {list(self.controls)}"
+            )
+        if "attention" not in self.weights:
+            _refuse(f"weights: must hold attention (and may hold norm), but it is {list(self.weights)}")
+        missing = sorted({view.states for views in VIEWS.values() for view in views} - set(self.states))
+        if missing:
+            _refuse(
+                f"states: must hold those of the views (output_step, input_step, together), but {missing[0]} is "
+                f"missing from {list(self.states)}; add it"
+            )
         return self
 
 

@@ -106,9 +106,12 @@ def check_finite(name: str, blocks: list[PairBlocks]) -> list[PairBlocks]:
     """
     for block in blocks:
         for field in fields(block):
-            values = getattr(block, field.name)
-            if isinstance(values, np.ndarray) and not np.isfinite(values).all():
-                raise PipelineError(_not_finite(name, block.pair_id, field.name, values))
+            found = getattr(block, field.name)
+            by_kind = found if isinstance(found, dict) else {"": found}
+            for kind, values in by_kind.items():
+                if isinstance(values, np.ndarray) and not np.isfinite(values).all():
+                    quantity = f"{field.name}_{kind}" if kind else field.name
+                    raise PipelineError(_not_finite(name, block.pair_id, quantity, values))
     return blocks
 
 

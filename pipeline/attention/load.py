@@ -24,6 +24,7 @@ from pipeline.attention.capture import NAME, Capture
 from pipeline.attention.checks import check_filled, check_vocabulary, check_weights, fill_padding
 from pipeline.attention.families import Reads, attention_modules, family_of, first_position
 from pipeline.attention.fetch import model_folder
+from pipeline.attention.fresh import shuffle_weights
 from pipeline.attention.languages import Languages, Request, set_languages
 from pipeline.attention.tokenise import check_tokenizer
 from pipeline.errors import PipelineError
@@ -31,7 +32,7 @@ from pipeline.params import Extract, Family
 from pipeline.params import Translator as TranslatorSpec
 
 T = TypeVar("T")
-Control = Literal["trained", "random_init"]
+Control = Literal["trained", "random_init", "weight_shuffled"]
 
 # Parts that sit on top of the states that we read: encoders are often published without them.
 _NEVER_READ = re.compile(r"(^|\.)(pooler|lm_head|cls|final_logits_bias)(\.|$)")
@@ -165,8 +166,9 @@ def load_translator(
     reads : {"cross", "joint", "prompt"}
         Decoder over encoder, one encoder over the concatenated pair, or a language model over a prompt. The last
         comes without its vocabulary head.
-    control : {"trained", "random_init"}
-        `random_init` gives the same configuration fresh weights drawn with `seed`.
+    control : {"trained", "random_init", "weight_shuffled"}
+        `random_init` gives the same configuration fresh weights drawn with `seed`; `weight_shuffled` permutes each
+        trained tensor with it.
     dtype : {"float32", "float64", "bfloat16", "float16"}
         Of weights and computation. With the two of 16 bits the weights stay in float32 and only products are
         computed in 16 bits (autocast); attention is measured in float32.
@@ -187,7 +189,7 @@ def load_translator(
     half = getattr(torch, dtype) if dtype in ("bfloat16", "float16") else None
     weights = torch.float32 if half else getattr(torch, dtype)
     # Everything is fetched before, so that nothing below asks the hub (for a converted copy, for example).
-    folder, commit = model_folder(name, revision=revision, weights=control == "trained", say=say)
+    folder, commit = model_folder(name, revision=revision, weights=control != "random_init", say=say)
     local = {"local_files_only": True, "trust_remote_code": False}
     with _one_line_errors(name, revision), _quiet():
         config = AutoConfig.from_pretrained(folder, **local)
@@ -210,6 +212,8 @@ def load_translator(
             gaps = [*info["missing_keys"], *(str(key) for key, *_ in info["mismatched_keys"])]
             check_filled(name, sorted(key for key in gaps if not _NEVER_READ.search(key)))
     check_weights(name, model)
+    if control == "weight_shuffled":
+        shuffle_weights(model, seed)
     check_vocabulary(name, model, tokenizer)
     fill_padding(name, model, tokenizer, say)
     model = model.to(target).eval()

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
-from pipeline.conventions import OUTPUT_STEP, SRC_TO_TGT, view_of
+from pipeline.conventions import OUTPUT_STEP, SRC_TO_TGT, STATES_IN_WORDS, view_of
 from pipeline.report.metrics import TranslatorMetrics
 from pipeline.report.style import INK, QUIET, RANDOM, TRAINED, Drawing, Layout, draw, label_right, panels
 from pipeline.report.tables import cells_of
@@ -125,13 +125,21 @@ def correspondence(t: TranslatorMetrics) -> tuple[Drawing, pd.DataFrame, str]:
 def embedding_matches(t: TranslatorMetrics) -> tuple[Drawing, pd.DataFrame, str]:
     """Return Figure 7: the share of linked words that transport between word vectors matches; its data; its finding."""
     published = published_values(t, "figure7")
+    there = set(t.matches["states"])
+    titles = {kind: words for kind, words in STATES_IN_WORDS.items() if kind in there}
+    read = titles[view_of(t.views[-1]).states]
+    panels = {title: t.matches[t.matches["states"] == kind] for kind, title in titles.items()}
     curves = Curves(
-        {t.name: t.matches},
+        panels,
         "share of linked words that transport matches",
-        xlabel="layer (0: embeddings)",
-        published={t.name: published} if published else {},
+        xlabel="level (0: what enters layer 1)",
+        published={read: published} if published else {},
     )
-    alt = _finding(t.matches, f"{t.name}: share of linked words matched by transport")
+    findings = [
+        _finding(rows, f"{t.name}, {title}: share of linked words matched by transport")
+        for title, rows in panels.items()
+    ]
+    alt = " ".join(findings)
     return draw(f"figure7_{t.name}", curves.draw, alt=alt), _with_published(t.matches, published, None), alt
 
 

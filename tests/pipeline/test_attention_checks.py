@@ -124,8 +124,8 @@ def test_control_words_in_a_joint_pair_are_counted(folder, typed):
     ("quantity", "place", "where"),
     [
         ("attention", (0, 1, 2, 3), "layer 2"),
-        ("cost", (2, 0, 1), "level 2"),
-        ("cosine", (0, 4, 2), "level 0"),
+        ("cost_together", (2, 0, 1), "level 2"),
+        ("cosine_alone", (0, 4, 2), "level 0"),
         ("special", (1, 0), "layer 1"),
     ],
 )
@@ -136,7 +136,9 @@ def test_results_that_are_no_numbers_name_translator_pair_and_layer(folder, quan
     reader = JointReader(_load(folder), "continue")
     blocks = reader.read([reader.tokenise(_pair())])
     assert check_finite("x", blocks) is blocks
-    getattr(blocks[0], quantity)[place] = np.nan
+    name, _, kind = quantity.partition("_")
+    values = getattr(blocks[0], name)
+    (values[kind] if kind else values)[place] = np.nan
     match = rf"attention and states of x must be finite, but {quantity} of pair 0 is nan in {where}; set extract\.dtype"
     with pytest.raises(PipelineError, match=match):
         check_finite("x", blocks)

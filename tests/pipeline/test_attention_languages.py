@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
+from pipeline.conventions import NOTEBOOK
 from pipeline.errors import PipelineError
 
 SRC, TGT = "a b", "b a"
@@ -240,7 +241,7 @@ def test_the_notebooks_convention_keeps_the_targets_code(folders, name):
     from pipeline.attention.cross import CrossReader
 
     reader = _reader(folders[name])
-    notebook = CrossReader(reader.translator, "notebook")
+    notebook = CrossReader(reader.translator, NOTEBOOK)
     assert notebook.tokenise(_pair()).rows == reader.tokenise(_pair()).rows
 
 
