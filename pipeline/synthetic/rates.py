@@ -1,7 +1,7 @@
 """How many layers it takes: the rate of convergence, and the depth study against Sinkhorn.
 
-Layers are run here in the kernel domain, p = exp(u/reg) and Q = exp(-C/reg - 1), which is the same iteration as
-`otcore.gradient_descent` (a test compares them) at a fraction of the time; reg is large enough not to overflow.
+Layers and sweeps are those of `otcore.scaling`, at a fraction of the time of `otcore.gradient_descent`; this module
+only measures. reg is large enough not to overflow.
 """
 
 import math
@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from otcore import entropic_plan, squared_cost
+from otcore import squared_cost
+from otcore.scaling import ScaledProblems, descend, scaled_problems, sinkhorn_sweeps
 from pipeline.synthetic.claims import Claim, Finding, claim, gaussian_clouds, spread
 
 TOLERANCE = 1e-6  # a problem is solved when the Hilbert distance to the optimum is below this
@@ -31,24 +32,17 @@ class Curves(NamedTuple):
     solved_at: Float[Tensor, "ratio problem"]
 
 
-class Scaled(NamedTuple):
-    """Problems in the kernel domain: Q and the optimal log scalings, and the plan itself."""
-
-    kernel: Float[Tensor, "problem n n"]
-    log_p: Float[Tensor, "problem n"]
-    log_q: Float[Tensor, "problem n"]
-    plan: Float[Tensor, "problem n n"]
-
-
 def depth_study(reg: float, *, step_ratio: float, depth: int, seeds: range) -> Finding:
     """Return how many layers each step ratio needs, beside Sinkhorn's sweeps, and what shape the decay has."""
     settings = [(8, 2.0 * reg), (8, 0.4 * reg), (32, 0.4 * reg), (128, 0.4 * reg)]
     ratios = tuple(sorted({*RATIOS, step_ratio}))
     layers, fits, summary = [], [], []
     for n, weight in settings:
-        problems = scaled_problems(n, weight, seeds)
-        curves = descend(problems, ratios, depth)
-        sweeps = sinkhorn_sweeps(problems, depth)
+        problems = scaled_problems(squared_cost(*gaussian_clouds(n, dim=DIM, seeds=seeds)), reg=weight)
+        # Past the tolerance: the fits need the whole decay.
+        distance = descend(problems, ratios, depth=depth, rest_below=FIT_RANGE[0])
+        curves = Curves(distance, _solved_at(distance))
+        sweeps = _solved_at(sinkhorn_sweeps(problems, depth=depth, stop_below=TOLERANCE))
         layers += _layer_rows(n, weight, ratios, curves, sweeps, seeds)
         summary += _summary_rows(n, weight, ratios, curves, sweeps)
         fits += _fit_rows(n, weight, problems, ratios, curves, seeds)
@@ -64,52 +58,6 @@ def depth_study(reg: float, *, step_ratio: float, depth: int, seeds: range) -> F
     return Finding(claims, {"depth": pd.DataFrame(summary), "depth_problems": study, "rates": rates})
 
 
-def scaled_problems(n: int, reg: float, seeds: range) -> Scaled:
-    """Return Gaussian problems with their optimum, found by Sinkhorn in the log domain."""
-    cost = squared_cost(*gaussian_clouds(n, dim=DIM, seeds=seeds))
-    optimum = entropic_plan(cost, reg=reg, threshold=1e-13, max_sweeps=20_000)
-    duals = optimum.potentials
-    return Scaled(torch.exp(-cost / reg - 1.0), duals.src / reg, duals.tgt / reg, optimum.plan)
-
-
-def descend(problems: Scaled, ratios: tuple[float, ...], depth: int) -> Curves:
-    """Return the distance after every layer for every step ratio; a ratio that has solved all problems rests."""
-    kernel, best_p, best_q = problems.kernel, problems.log_p[..., None], problems.log_q[..., None]
-    ratio = torch.tensor(ratios, dtype=kernel.dtype)  # step_size / reg
-    log_p = torch.zeros(*best_p.shape[:2], len(ratios), dtype=kernel.dtype)  # (problem, n, ratio)
-    log_q = torch.zeros_like(log_p)
-    active = torch.arange(len(ratios))
-    latest = torch.full((len(ratios), len(kernel)), torch.inf, dtype=kernel.dtype)
-    distances = []
-    for _ in range(depth):
-        p, q = log_p.exp(), log_q.exp()
-        rows, cols = p * (kernel @ q), q * (kernel.mT @ p)
-        log_p = log_p - ratio * (rows - 1.0) / (rows + 1.0)
-        log_q = log_q - ratio * (cols - 1.0) / (cols + 1.0)
-        latest[active] = torch.maximum(_span(log_p - best_p), _span(log_q - best_q)).mT
-        distances.append(latest.clone())
-        going = (latest[active] >= FIT_RANGE[0]).any(1)  # past the tolerance: the fits need the whole decay
-        if not bool(going.all()):
-            active, ratio, log_p, log_q = active[going], ratio[going], log_p[..., going], log_q[..., going]
-        if not len(active):
-            break
-    distance = torch.stack(distances)
-    return Curves(distance, _solved_at(distance))
-
-
-def sinkhorn_sweeps(problems: Scaled, depth: int) -> Float[Tensor, " problem"]:
-    """Return the alternating sweeps until the same distance is reached, infinite if the depth is not enough."""
-    q = torch.ones_like(problems.log_q)
-    distances = []
-    for _ in range(depth):
-        p = 1.0 / (problems.kernel @ q[..., None])[..., 0]
-        q = 1.0 / (problems.kernel.mT @ p[..., None])[..., 0]
-        distances.append(torch.maximum(_span(p.log() - problems.log_p, 1), _span(q.log() - problems.log_q, 1)))
-        if bool((distances[-1] < TOLERANCE).all()):
-            break
-    return _solved_at(torch.stack(distances))
-
-
 def spectral_rate(plan: Float[Tensor, "problem n n"], ratio: float) -> Float[Tensor, " problem"]:
     """Return the factor by which a layer shrinks the distance near the optimum.
 
@@ -118,11 +66,6 @@ def spectral_rate(plan: Float[Tensor, "problem n n"], ratio: float) -> Float[Ten
     """
     second = torch.linalg.svdvals(plan)[:, 1]
     return torch.maximum((1.0 - 0.5 * ratio * (1.0 - second)).abs(), (1.0 - 0.5 * ratio * (1.0 + second)).abs())
-
-
-def _span(values: Tensor, axis: int = 1) -> Tensor:
-    """Return max - min: Hilbert's metric of a difference of logarithms."""
-    return values.amax(axis) - values.amin(axis)
 
 
 def _solved_at(distance: Tensor) -> Tensor:
@@ -172,7 +115,7 @@ def _summary_rows(
 
 
 def _fit_rows(
-    n: int, reg: float, problems: Scaled, ratios: tuple[float, ...], curves: Curves, seeds: range
+    n: int, reg: float, problems: ScaledProblems, ratios: tuple[float, ...], curves: Curves, seeds: range
 ) -> list[dict[str, object]]:
     """Return, for each problem and ratio that converges, both fits and the measured and predicted factor a layer."""
     rows: list[dict[str, object]] = []
