@@ -21,8 +21,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from otcore._checks import broken_rule, check_cost, check_count, check_positive
-from otcore.dual import Duals, log_mass
+from otcore._checks import broken_rule, check_count, check_positive
+from otcore._doors import takes_arrays
+from otcore.dual import log_mass
+from otcore.terms import Duals
 
 
 class Inequality(NamedTuple):
@@ -41,6 +43,7 @@ class Inequality(NamedTuple):
         return float((self.left - self.right).max())
 
 
+@takes_arrays(log_p="batch n", log_q="batch n")
 def hilbert_metric(log_p: Float[Tensor, "batch n"], log_q: Float[Tensor, "batch n_q"]) -> Float[Tensor, " batch"]:
     """Return mu(p, q) from log p and log q: 0 exactly where p is a multiple of q.
 
@@ -90,6 +93,7 @@ def distance_to(duals: Duals, optimum: Duals, *, reg: float) -> Float[Tensor, " 
     )
 
 
+@takes_arrays(log_kernel="batch src tgt")
 def log_phi(log_kernel: Float[Tensor, "batch src tgt"]) -> Float[Tensor, " batch"]:
     """Return log phi(Q) from log Q: the largest distance between two rows of Q in Hilbert's metric.
 
@@ -100,7 +104,6 @@ def log_phi(log_kernel: Float[Tensor, "batch src tgt"]) -> Float[Tensor, " batch
     >>> log_phi(torch.tensor([[[0.0, 1.0], [1.0, 0.0]]])).item()
     2.0
     """
-    check_cost("log_kernel", log_kernel)
     largest = torch.zeros_like(log_kernel[:, 0, 0])
     for row in range(log_kernel.shape[1]):
         difference = log_kernel - log_kernel[:, row : row + 1]  # (b,src,tgt): row i minus the chosen row
@@ -210,6 +213,7 @@ class TheoremD1(NamedTuple):
     log_useful_depth: Float[Tensor, " batch"]
 
 
+@takes_arrays(cost="batch src tgt")
 def theorem_d1(cost: Float[Tensor, "batch src tgt"], *, reg: float, depth: int, tolerance: float = 1.0) -> TheoremD1:
     """Return the bound of Theorem D.1 at a depth, its depth condition, and the depth it would take.
 
@@ -233,7 +237,6 @@ def theorem_d1(cost: Float[Tensor, "batch src tgt"], *, reg: float, depth: int, 
     >>> round(theorem_d1(cost, reg=0.05, depth=4000).log_depth.item() / math.log(10))   # 10^28 layers
     28
     """
-    check_cost("cost", cost)
     check_count("depth", depth)
     check_positive("reg", reg, remedy="The bound divides by it.")
     check_positive("tolerance", tolerance, remedy="A Hilbert distance of 1 is already coarse.")

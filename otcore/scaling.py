@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from otcore._checks import check_cost, check_count, check_positive
+from otcore._checks import check_count, check_positive
+from otcore._doors import takes_arrays
 from otcore.plans import entropic_plan
 
 
@@ -36,6 +37,7 @@ class ScaledProblems(NamedTuple):
     plan: Float[Tensor, "problem n n"]
 
 
+@takes_arrays(cost="batch src tgt")
 def scaled_problems(cost: Float[Tensor, "problem n n"], *, reg: float) -> ScaledProblems:
     """Return the problems in the kernel domain; the optimum is found in the log domain, to 1e-13.
 
@@ -49,7 +51,6 @@ def scaled_problems(cost: Float[Tensor, "problem n n"], *, reg: float) -> Scaled
     >>> scaled_problems(torch.zeros(1, 2, 2, dtype=torch.float64), reg=1.0).plan[0].tolist()
     [[0.5, 0.5], [0.5, 0.5]]
     """
-    check_cost("cost", cost)
     check_positive("reg", reg, remedy="The kernel divides by it; try 0.1 of the largest cost.")
     optimum = entropic_plan(cost, reg=reg, threshold=1e-13, max_sweeps=20_000)
     duals = optimum.potentials
