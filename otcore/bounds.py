@@ -17,9 +17,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from otcore._checks import check_cost, check_count, check_positive
-from otcore.dual import Duals
+from otcore._checks import check_count, check_positive
+from otcore._doors import takes_arrays
 from otcore.hilbert import Inequality, log_gap, log_phi, span
+from otcore.terms import Duals
 
 D4_LIMIT, D4_FACTOR = 1.0 / 3.0, 3.0
 D5_LIMIT, D5_FACTOR = 1.0 / 4.0, 4.0
@@ -206,6 +207,7 @@ class TheoremD1(NamedTuple):
     log_useful_depth: Float[Tensor, " batch"]
 
 
+@takes_arrays(cost="batch src tgt", radius="batch")
 def theorem_d1(
     cost: Float[Tensor, "batch src tgt"],
     *,
@@ -246,7 +248,6 @@ def theorem_d1(
     >>> round(theorem_d1(cost, reg=0.2, radius=radius, depth=4000).log_depth.item() / math.log(10))   # 10^76 layers
     76
     """
-    check_cost("cost", cost)
     check_count("depth", depth)
     check_positive("reg", reg, remedy="The bound divides by it.")
     check_positive("tolerance", tolerance, remedy="A Hilbert distance of 1 is already coarse.")

@@ -22,8 +22,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from otcore._checks import broken_rule, check_cost
-from otcore.dual import Duals, log_mass
+from otcore._checks import broken_rule
+from otcore._doors import takes_arrays
+from otcore.dual import log_mass
+from otcore.terms import Duals
 
 
 class Inequality(NamedTuple):
@@ -42,6 +44,7 @@ class Inequality(NamedTuple):
         return float((self.left - self.right).max())
 
 
+@takes_arrays(log_p="batch n", log_q="batch n")
 def hilbert_metric(log_p: Float[Tensor, "batch n"], log_q: Float[Tensor, "batch n_q"]) -> Float[Tensor, " batch"]:
     """Return mu(p, q) from log p and log q: 0 exactly where p is a multiple of q.
 
@@ -101,6 +104,7 @@ def distance_to(duals: Duals, optimum: Duals, *, reg: float) -> Float[Tensor, " 
     )
 
 
+@takes_arrays(log_kernel="batch src tgt")
 def log_phi(log_kernel: Float[Tensor, "batch src tgt"]) -> Float[Tensor, " batch"]:
     """Return log phi(Q) from log Q: the largest distance between two rows of Q in Hilbert's metric.
 
@@ -111,7 +115,6 @@ def log_phi(log_kernel: Float[Tensor, "batch src tgt"]) -> Float[Tensor, " batch
     >>> log_phi(torch.tensor([[[0.0, 1.0], [1.0, 0.0]]])).item()
     2.0
     """
-    check_cost("log_kernel", log_kernel)
     largest = log_kernel.new_zeros(len(log_kernel))
     for row in range(log_kernel.shape[1]):
         difference = log_kernel - log_kernel[:, row : row + 1]  # (b,src,tgt): row i minus the chosen row

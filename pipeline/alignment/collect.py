@@ -21,10 +21,10 @@ from pipeline.alignment.scores import (
 from pipeline.alignment.transport import (
     N_SUMS,
     correlation_sums,
-    exact_masses,
     level_of,
     match_links,
     plan_for_view,
+    word_plan,
 )
 from pipeline.attention.store import ByStates, PairBlocks
 from pipeline.conventions import Convention, View
@@ -265,8 +265,8 @@ class Pass:
     def plans(self, cost: ByStates) -> Float[np.ndarray, "view layer tgt src"]:
         """Return the exact plan beside each layer, of the states of the view's own step, laid out as its blocks."""
         levels = [level_of(layer, self.level_rule) for layer in range(1, self.n_layers + 1)]
-        masses = {kind: [exact_masses(cost[kind][level]) for level in levels] for kind in _kinds(self.views)}
-        return np.stack([[plan_for_view(plan, view) for plan in masses[view.states]] for view in self.views])
+        plans = {kind: word_plan(cost[kind][levels]) for kind in _kinds(self.views)}
+        return np.stack([[plan_for_view(plan, view) for plan in plans[view.states]] for view in self.views])
 
 
 def _kinds(views: Sequence[View]) -> set[str]:

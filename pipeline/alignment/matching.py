@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.optimize import linear_sum_assignment
 
-from pipeline.alignment.transport import entropic_masses, partial_masses, unbalanced_masses
+from otcore.plans import Plan, entropic_plan, partial_plan, unbalanced_plan
+from pipeline.alignment.transport import in_range
 from pipeline.corpus.pharaoh import Links
 from pipeline.errors import PipelineError
 
@@ -16,6 +17,9 @@ Mask = Bool[np.ndarray, "src tgt"]
 
 # The order decides which of two neighbours takes a word. In this one both directions of GIZA++ and fast_align
 # give their published symmetrised files link by link; with (-1, -1) before (-1, 1) 5 of 894 lines differ.
+MAX_SWEEPS = 10_000
+LOOSE = 1e-4
+"""Marginal error at which a plan that is cut at a threshold has converged."""
 _NEIGHBOURS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, 1), (-1, -1), (1, -1), (1, 1))
 
 
@@ -28,12 +32,12 @@ class MatchSettings:
     alpha, rounds : float, int
         itermax: weight of words that have a link already, in [0, 1], and rounds of mutual argmax, at least 1.
     threshold : float
-        entropic, partial, unbalanced: a link has at least this share, in (0, 1], of the largest mass that
-        two words can exchange, min(1/n_src, 1/n_tgt).
+        entropic, partial, unbalanced: a link has at least this share, in (0, 1], of the most that two words
+        can exchange, min(1/n_src, 1/n_tgt).
     reg : float
         entropic, unbalanced: entropic weight, in units of the range of the costs, greater than 0.
     share : float
-        partial: mass that moves, in (0, 1].
+        partial: share of all mass that moves, in (0, 1].
     reg_marginal : float
         unbalanced: weight of the marginals (Kullback-Leibler), in units of the range of the costs, greater
         than 0.
@@ -90,7 +94,8 @@ def extract_links(
         links as the shorter side has words), `entropic`, `partial` and `unbalanced` transport of uniform
         masses, cut at a threshold.
     kind : {"similarity", "cost"}
-        Costs are turned round: similarity = largest cost - cost.
+        The smallest cost is the best match, and costs may be of very different size: only itermax, which weighs
+        similarities, gets largest cost - cost.
     settings : MatchSettings
         Options of the methods.
 
@@ -134,9 +139,11 @@ def link_mask(
             f"{int((~np.isfinite(matrix)).sum())} entries that are not finite; leave the pair out"
         )
         raise PipelineError(message)
-    similarity = matrix.astype(np.float64)
-    if kind == "cost":
-        similarity = similarity.max() - similarity
+    similarity = matrix.astype(np.float64) if kind == "similarity" else -matrix.astype(np.float64)
+    if kind == "cost" and method == "mwmf":  # a best matching of what is below the largest cost
+        return _assignment(similarity) & (similarity > similarity.min())
+    if kind == "cost" and method == "itermax":
+        similarity -= similarity.min()
     return METHODS[method](similarity, settings)
 
 
@@ -257,22 +264,47 @@ def _mwmf(similarity: Matrix, settings: MatchSettings) -> Mask:
     return _assignment(np.maximum(similarity, 0)) & (similarity > 0)
 
 
-def _cut(masses: Float[np.ndarray, "src tgt"], threshold: float) -> Mask:
+def _cut(plan: Float[np.ndarray, "src tgt"], threshold: float) -> Mask:
     # The tolerance keeps a full exchange over a threshold of 1.
-    return masses * max(masses.shape) >= threshold * (1 - 1e-9)
+    return plan * max(plan.shape) >= threshold * (1 - 1e-9)
 
 
 def _entropic(similarity: Matrix, settings: MatchSettings) -> Mask:
-    return _cut(entropic_masses(similarity.max() - similarity, reg=settings.reg), settings.threshold)
+    found = entropic_plan(
+        in_range(-similarity), reg=settings.reg, marginals="uniform", max_sweeps=MAX_SWEEPS, threshold=LOOSE
+    )
+    return _cut(_converged(found, "entropic", f"reg {settings.reg:g}"), settings.threshold)
 
 
 def _partial(similarity: Matrix, settings: MatchSettings) -> Mask:
-    return _cut(partial_masses(similarity.max() - similarity, share=settings.share), settings.threshold)
+    # The amount moved is fixed, so the level of the costs changes nothing.
+    return _cut(partial_plan(-similarity, share=settings.share, marginals="uniform").plan, settings.threshold)
 
 
 def _unbalanced(similarity: Matrix, settings: MatchSettings) -> Mask:
-    masses = unbalanced_masses(similarity.max() - similarity, reg=settings.reg, reg_marginal=settings.reg_marginal)
-    return _cut(masses, settings.threshold)
+    # Unlike in the other methods the level matters: the cheapest entry costs nothing.
+    found = unbalanced_plan(
+        in_range(-similarity),
+        reg=settings.reg,
+        reg_marginal=settings.reg_marginal,
+        marginals="uniform",
+        max_sweeps=MAX_SWEEPS,
+        threshold=LOOSE,
+    )
+    return _cut(
+        _converged(found, "unbalanced", f"reg {settings.reg:g} and reg_marginal {settings.reg_marginal:g}"),
+        settings.threshold,
+    )
+
+
+def _converged(found: Plan, method: str, asked: str) -> Float[np.ndarray, "src tgt"]:
+    if not bool(found.converged):
+        message = (
+            f"reg: {method} transport must converge, but {asked} leaves a marginal error of "
+            f"{float(found.marginal_error):.1e} after {int(found.iterations)} sweeps; raise it"
+        )
+        raise PipelineError(message)
+    return found.plan
 
 
 METHODS: dict[str, Callable[[Matrix, MatchSettings], Mask]] = {

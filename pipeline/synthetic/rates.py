@@ -1,7 +1,7 @@
 """How many layers it takes: the rate of convergence, and the depth study against Sinkhorn.
 
-Layers are run here in the kernel domain, p = exp(u/reg) and Q = exp(-C/reg - 1), which is the same iteration as
-`otcore.gradient_descent` (a test compares them) at a fraction of the time; reg is large enough not to overflow.
+Layers and sweeps are those of `otcore.scaling`, at a fraction of the time of `otcore.gradient_descent`; this module
+only measures. reg is large enough not to overflow.
 """
 
 import math
@@ -15,7 +15,8 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from torch import Tensor
 
-from otcore import entropic_plan, squared_cost
+from otcore import scaling, squared_cost
+from otcore.scaling import ScaledProblems
 from pipeline.synthetic.claims import Claim, Finding, claim, gaussian_clouds, spread
 
 TOLERANCE = 1e-6  # a problem is solved when the Hilbert distance to the optimum is below this
@@ -34,20 +35,11 @@ class Curves(NamedTuple):
     solved_at: Float[Tensor, "ratio problem"]
 
 
-class Scaled(NamedTuple):
-    """Problems in the kernel domain: Q and the optimal log scalings, and the plan itself."""
-
-    kernel: Float[Tensor, "problem n n"]
-    log_p: Float[Tensor, "problem n"]
-    log_q: Float[Tensor, "problem n"]
-    plan: Float[Tensor, "problem n n"]
-
-
 class Solvers(NamedTuple):
     """What is measured, and the formula that it is held to: `descend`, `sinkhorn_sweeps` and `spectral_rate`."""
 
-    descend: Callable[[Scaled, tuple[float, ...], int], Curves]
-    sweeps: Callable[[Scaled, int], Tensor]
+    descend: Callable[[ScaledProblems, tuple[float, ...], int], Curves]
+    sweeps: Callable[[ScaledProblems, int], Tensor]
     rate: Callable[[Tensor, float], Tensor]
 
 
@@ -77,50 +69,21 @@ def depth_study(reg: float, *, step_ratio: float, depth: int, seeds: range, solv
     return Finding(claims, {"depth": pd.DataFrame(summary), "depth_problems": study, "rates": rates})
 
 
-def scaled_problems(n: int, reg: float, seeds: range) -> Scaled:
-    """Return Gaussian problems with their optimum, found by Sinkhorn in the log domain."""
-    cost = squared_cost(*gaussian_clouds(n, dim=DIM, seeds=seeds))
-    optimum = entropic_plan(cost, reg=reg, threshold=1e-13, max_sweeps=20_000)
-    duals = optimum.potentials
-    return Scaled(torch.exp(-cost / reg - 1.0), duals.src / reg, duals.tgt / reg, optimum.plan)
+def scaled_problems(n: int, reg: float, seeds: range) -> ScaledProblems:
+    """Return Gaussian problems with their optimum."""
+    return scaling.scaled_problems(squared_cost(*gaussian_clouds(n, dim=DIM, seeds=seeds)), reg=reg)
 
 
-def descend(problems: Scaled, ratios: tuple[float, ...], depth: int) -> Curves:
+def descend(problems: ScaledProblems, ratios: tuple[float, ...], depth: int) -> Curves:
     """Return the distance after every layer for every step ratio; a ratio that has solved all problems rests."""
-    kernel, best_p, best_q = problems.kernel, problems.log_p[..., None], problems.log_q[..., None]
-    ratio = torch.tensor(ratios, dtype=kernel.dtype)  # step_size / reg
-    log_p = torch.zeros(*best_p.shape[:2], len(ratios), dtype=kernel.dtype)  # (problem, n, ratio)
-    log_q = torch.zeros_like(log_p)
-    active = torch.arange(len(ratios))
-    latest = torch.full((len(ratios), len(kernel)), torch.inf, dtype=kernel.dtype)
-    distances = []
-    for _ in range(depth):
-        p, q = log_p.exp(), log_q.exp()
-        rows, cols = p * (kernel @ q), q * (kernel.mT @ p)
-        log_p = log_p - ratio * (rows - 1.0) / (rows + 1.0)
-        log_q = log_q - ratio * (cols - 1.0) / (cols + 1.0)
-        latest[active] = torch.maximum(_span(log_p - best_p), _span(log_q - best_q)).mT
-        distances.append(latest.clone())
-        going = (latest[active] >= FIT_RANGE[0]).any(1)  # past the tolerance: the fits need the whole decay
-        if not bool(going.all()):
-            active, ratio, log_p, log_q = active[going], ratio[going], log_p[..., going], log_q[..., going]
-        if not len(active):
-            break
-    distance = torch.stack(distances)
+    # Past the tolerance: the fits need the whole decay.
+    distance = scaling.descend(problems, ratios, depth=depth, rest_below=FIT_RANGE[0])
     return Curves(distance, _solved_at(distance))
 
 
-def sinkhorn_sweeps(problems: Scaled, depth: int) -> Float[Tensor, " problem"]:
+def sinkhorn_sweeps(problems: ScaledProblems, depth: int) -> Float[Tensor, " problem"]:
     """Return the alternating sweeps until the same distance is reached, infinite if the depth is not enough."""
-    q = torch.ones_like(problems.log_q)
-    distances = []
-    for _ in range(depth):
-        p = 1.0 / (problems.kernel @ q[..., None])[..., 0]
-        q = 1.0 / (problems.kernel.mT @ p[..., None])[..., 0]
-        distances.append(torch.maximum(_span(p.log() - problems.log_p, 1), _span(q.log() - problems.log_q, 1)))
-        if bool((distances[-1] < TOLERANCE).all()):
-            break
-    return _solved_at(torch.stack(distances))
+    return _solved_at(scaling.sinkhorn_sweeps(problems, depth=depth, stop_below=TOLERANCE))
 
 
 def spectral_rate(plan: Float[Tensor, "problem n n"], ratio: float) -> Float[Tensor, " problem"]:
@@ -149,11 +112,6 @@ def settled_ratio(ratio: float) -> float:
         return ratio
     half_swing = brentq(lambda c: 2.0 * c - ratio * math.tanh(c), 1e-9, ratio)
     return 4.0 * half_swing / math.sinh(2.0 * half_swing)
-
-
-def _span(values: Tensor, axis: int = 1) -> Tensor:
-    """Return max - min: Hilbert's metric of a difference of logarithms."""
-    return values.amax(axis) - values.amin(axis)
 
 
 def _solved_at(distance: Tensor) -> Tensor:

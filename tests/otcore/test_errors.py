@@ -62,7 +62,10 @@ CASES = [
         r"step_size: .*2 numbers.*; got 1 numb",
     ),
     (lambda: _call("sinkhorn", COST, reg=0.0, depth=1), r"reg: must be .*; got 0.0. Sinkhorn divides by it"),
-    (lambda: _call("exact_plan", COST[:, :2]), r"cost: must be square.*; got 2 rows and 3 columns. Pass the masses"),
+    (
+        lambda: _call("exact_plan", COST[:, :2]),
+        r"cost: must be square.*; got 2 rows and 3 columns in problem 0. Pass the masses",
+    ),
     (lambda: _call("exact_plan", COST, src_mass=MASS), r"src_mass and tgt_mass: must be given together; got only one"),
     (
         lambda: _call("entropic_plan", COST, reg=0.1, src_mass=MASS, tgt_mass=0.9 * MASS),
@@ -98,7 +101,10 @@ CASES = [
         lambda: _call("scaling_radius", Duals(MASS, MASS), reg=-0.1),
         r"reg: must be .*; got -0.1. Scalings are exp\(u/reg\)",
     ),
-    (lambda: _call("sort", torch.zeros(0)), r"x: must be of shape \(n,\) or \(batch, n\), not empty; got shape \(0,\)"),
+    (
+        lambda: _call("sort", torch.zeros(0)),
+        r"x: must be of shape \(n\), no axis empty; got shape \(0,\). Add or remove axes",
+    ),
 ]
 
 

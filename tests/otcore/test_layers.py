@@ -25,7 +25,7 @@ from otcore import (
     sort,
     squared_cost,
 )
-from otcore.dual import newton_step
+from otcore.plans.sweeps import Entropic
 from tests.otcore.problems import F64, clouds
 
 
@@ -131,8 +131,8 @@ def test_plans_of_a_batch_are_those_of_a_loop_and_a_converged_problem_rests():
     together = entropic_plan(cost, reg=0.1)
     alone = [entropic_plan(matrix[None], reg=0.1) for matrix in cost]
     torch.testing.assert_close(together.plan, torch.cat([result.plan for result in alone]), atol=1e-15, rtol=1e-12)
-    assert together.sweeps.tolist() == [int(result.sweeps) for result in alone]
-    assert len(set(together.sweeps.tolist())) > 1
+    assert together.iterations.tolist() == [int(result.iterations) for result in alone]
+    assert len(set(together.iterations.tolist())) > 1
     assert together.converged.all()
 
 
@@ -141,7 +141,7 @@ def test_newton_step_is_that_of_the_dual_value_and_squares_the_error_near_the_op
     optimum = entropic_plan(cost, reg=0.1, threshold=1e-14).potentials
     noise = 0.01 * torch.randn(2, 1, 5, generator=torch.Generator().manual_seed(1), dtype=F64)
     near = Duals(optimum.src + noise[0], optimum.tgt + noise[1])
-    after = newton_step(cost, near, reg=0.1, src_mass=one, tgt_mass=one)
+    after = Entropic(cost, one, one, 0.1).newton_step(near)
 
     def value(flat):
         return dual_value(cost, Duals(flat[None, :5], flat[None, 5:]), reg=0.1)[0]

@@ -136,8 +136,8 @@ def test_entropic_transport_goes_to_the_exact_one():
 
 
 def test_entropic_transport_that_does_not_converge_is_not_hidden(monkeypatch, rng):
-    monkeypatch.setattr("pipeline.alignment.transport.MAX_SWEEPS", 3)
-    with pytest.raises(PipelineError, match=r"reg: must let the sweeps converge, but 0\.01 leaves.*raise it"):
+    monkeypatch.setattr("pipeline.alignment.matching.MAX_SWEEPS", 3)
+    with pytest.raises(PipelineError, match=r"reg: entropic transport must converge, but reg 0\.01 leaves.*raise it"):
         extract_links(rng.random((12, 12)), "entropic", settings=MatchSettings(reg=0.01))
 
 
@@ -209,3 +209,14 @@ def test_symmetrised_files_of_other_tools_are_reproduced_link_by_link(shared_dat
     published = masks(folder / f"{tool}.test.enfr.{method}.talp", lengths)
     for one, other, expected in zip(forward, backward, published, strict=True):
         np.testing.assert_array_equal(symmetrise(one, other, method.replace("-", "_")), expected)
+
+
+@pytest.mark.parametrize("method", ["transport", "mwmf"])
+@pytest.mark.parametrize("shape", [(4, 4), (3, 5)])
+def test_a_huge_cost_among_small_ones_hides_none_of_them(method, shape, rng):
+    for _ in range(20):
+        cost = rng.random(shape)
+        cost[rng.integers(shape[0]), rng.integers(shape[1])] = 1e32
+        ways = permutations(range(shape[1]), shape[0])
+        best = min(ways, key=lambda way: sum(cost[i, j] for i, j in enumerate(way)))
+        assert extract_links(cost, method, kind="cost").tolist() == [[i, j] for i, j in enumerate(best)]

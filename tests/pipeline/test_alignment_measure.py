@@ -14,7 +14,7 @@ from pipeline.alignment.measure import Inputs, Split, measure, write_metrics
 from pipeline.alignment.paired import halves
 from pipeline.alignment.results import TABLES
 from pipeline.alignment.scores import SCORES, score_links
-from pipeline.alignment.transport import exact_masses
+from pipeline.alignment.transport import word_plan
 from pipeline.attention.store import PairBlocks, sha256, write_shard
 from pipeline.conventions import CORRECTED, OUTPUT_STEP, VIEWS, convention_of, names
 from pipeline.corpus.pairs import SentencePair
@@ -207,7 +207,7 @@ def test_plan_correlation_pools_word_pairs(unaligned):
     table = measure(unaligned, SETTINGS.model_copy(update={"transport_pairs": 99})).tables["plan_correlation"]
     attention, plan, alone = [], [], []
     for block in unaligned.trained.blocks:
-        rows = exact_masses(block.cost["output_step"][1]).T
+        rows = word_plan(block.cost["output_step"][1]).T
         rows = rows / rows.sum(1, keepdims=True)
         attention.append(block.attention[0, 1].ravel())
         plan.append(rows.ravel())
@@ -222,7 +222,7 @@ def test_a_plan_is_of_the_states_of_the_views_own_step(unaligned):
     measured = measure(unaligned, SETTINGS)
     (block,) = (b for b in unaligned.trained.blocks if b.pair_id == measured.example["pair_id"])
     for view, level in (("output_step", 2), ("input_step", 1)):  # the third layer reads level 2
-        plan = exact_masses(block.cost["output_step"][level]).T
+        plan = word_plan(block.cost["output_step"][level]).T
         np.testing.assert_allclose(measured.example["plan"][view]["3"], plan / plan.sum(1, keepdims=True), atol=1e-6)
 
 
