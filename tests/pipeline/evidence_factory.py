@@ -46,3 +46,22 @@ def position_scores(batch, *, sd=1.0):
     tgt, src = (np.arange(width) + 0.5) / batch.n_tgt[:, None], (np.arange(width) + 0.5) / batch.n_src[:, None]
     apart = np.round(np.abs(tgt[:, :, None] - src[:, None, :]), 9)  # equally near words tie exactly
     return -0.5 * np.square(apart * batch.n_src[:, None, None] / sd)
+
+
+def cost_layer(n_pairs, *, seed=0, low=5, high=9, pad=0):
+    """Return a `planlike.Layer` with squared distances of random words of either side and uniform attention.
+
+    Half of the words of a sentence have a partner on the other side; some words are near to everything.
+    """
+    from pipeline.alignment.planlike import Layer
+    from pipeline.alignment.position import Geometry
+
+    batch, rng = random_batch(n_pairs, seed=seed, low=low, high=high, pad=pad), np.random.default_rng(seed)
+    width = batch.shape[0]
+    tgt, src = rng.normal(size=(n_pairs, width, 6)), rng.normal(size=(n_pairs, width, 6))
+    pair, row, column = np.nonzero(batch.linked)
+    tgt[pair, row] = src[pair, column] + 0.4 * rng.normal(size=(len(pair), 6))
+    src *= rng.uniform(0.4, 1.3, (n_pairs, width, 1))
+    cost = np.square(tgt[:, :, None] - src[:, None]).sum(-1)
+    tokens = rng.integers(1, 4, (n_pairs, width)) * batch.words.any(1).astype(float)
+    return Layer.of(batch.words.astype(float), cost, Geometry(batch.n_src, batch.n_tgt, "tgt"), tokens)
