@@ -35,7 +35,7 @@ def main(name: str) -> None:
             tgt_lang=corpus.tgt_lang,
         )
         # Every head of every gold pair is kept.
-        heads_pairs = len(pairs) if file == "gold" else settings.heads_pairs
+        heads_pairs = len(texts) if split == "gold" else settings.heads_pairs
         extract(
             name,
             spec,
