@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pipeline.alignment.planlike import Layer
-from pipeline.alignment.transport import exact_masses
+from pipeline.alignment.transport import word_plan
 
 
 def gap(
@@ -79,7 +79,7 @@ def _partial(
     similarity: Float[np.ndarray, "query key"],
 ) -> list[float]:
     n_query, n_key = int(words.any(1).sum()), int(words.any(0).sum())
-    plan = exact_masses(np.ascontiguousarray(cost[:n_query, :n_key]))
+    plan = word_plan(np.ascontiguousarray(cost[:n_query, :n_key]))
     both = np.stack([rows[words], (plan / plan.sum(1, keepdims=True)).ravel()], axis=1)
     apart = distance[words]
     terms = [np.ones_like(apart), apart, np.square(apart), cost[words], similarity[words]]

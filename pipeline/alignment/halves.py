@@ -6,12 +6,12 @@ of it, whoever asks, and sums over shards add up to those of one pass.
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from pipeline.alignment.bootstrap import Estimate, Resampler, difference_p, holm
+from pipeline.alignment.bootstrap import Estimate, Resampler, difference_p
 from pipeline.errors import PipelineError
 
 # Upper ends of the counts 0, 1, 2, ... of a Poisson variable of mean 1; 1 is reached within float64.
@@ -138,23 +138,6 @@ class HashedResampler(Resampler):
         """Return the quotient, NaN where the denominator is 0."""
         whole = np.broadcast_to(whole, part.shape)
         return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole != 0)
-
-
-def holm_family(families: Iterable[Float[np.ndarray, "..."]]) -> list[Float[np.ndarray, "..."]]:
-    """Return p-values of any shapes corrected together (Holm 1979): layers, views and translators of one claim.
-
-    NaN is no test.
-
-    Examples
-    --------
-    >>> one, other = holm_family([np.array([0.01, 0.04]), np.array([[0.03]])])
-    >>> one.tolist(), other.tolist()
-    ([0.03, 0.06], [[0.06]])
-    """
-    parts = list(families)
-    corrected = holm(np.concatenate([np.ravel(part) for part in parts] or [np.empty(0)]))
-    ends = np.cumsum([part.size for part in parts])
-    return [corrected[end - part.size : end].reshape(part.shape) for part, end in zip(parts, ends, strict=True)]
 
 
 def bound_p(estimate: Estimate, bound: float) -> Float[np.ndarray, "*lead"]:

@@ -25,7 +25,7 @@ class Trend(NamedTuple):
     steps : Estimate
         Each layer's score minus that of the layer before, shape (layer - 1,).
     p_steps : float array, shape (layer - 1,)
-        Two-sided p-value of each step; not yet corrected (`holm_family` over all of a claim).
+        Two-sided p-value of each step; not yet corrected (`pipeline.claims` does that over all of a claim).
     """
 
     rho: Estimate

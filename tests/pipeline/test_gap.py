@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.alignment.gap import gap, link_rows, partial_correlations, permuted_rows
 from pipeline.alignment.planlike import PLAN, SIMILARITY, SOFTMAX, UNIFORM_PLAN, Parameters, model_rows
-from pipeline.alignment.transport import exact_masses
+from pipeline.alignment.transport import word_plan
 from tests.pipeline.evidence_factory import cost_layer
 
 
@@ -58,7 +58,7 @@ def test_partial_correlation_sees_the_plan_beyond_and_nothing_where_there_is_not
     plans = np.zeros_like(layer.rows)
     for pair, (cost, words) in enumerate(zip(layer.cost, layer.words, strict=True)):
         m, n = words.any(1).sum(), words.any(0).sum()
-        masses = exact_masses(np.ascontiguousarray(cost[:m, :n]))
+        masses = word_plan(np.ascontiguousarray(cost[:m, :n]))
         plans[pair, :m, :n] = masses / masses.sum(1, keepdims=True)
     of_plan, of_similarity = (
         np.nanmean(partial_correlations(layer._replace(rows=rows + noise), similarity), axis=0)
@@ -76,7 +76,7 @@ def test_partial_correlation_is_that_of_residuals_written_out():
     apart = layer.distance[0].ravel()
     terms = np.stack([np.ones(36), apart, apart**2], axis=1)
     hat = np.eye(36) - terms @ np.linalg.pinv(terms)
-    wanted = np.corrcoef(hat @ rows[0].ravel(), hat @ exact_masses(layer.cost[0]).ravel())[0, 1]
+    wanted = np.corrcoef(hat @ rows[0].ravel(), hat @ word_plan(layer.cost[0]).ravel())[0, 1]
     assert found[0] == pytest.approx(wanted)
     assert found[1] == pytest.approx(found[2])  # uniform rows add nothing to the constant
 

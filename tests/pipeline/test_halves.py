@@ -6,12 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import poisson
 
-from pipeline.alignment.bootstrap import IntervalRule, difference_p, holm
+from pipeline.alignment.bootstrap import IntervalRule, difference_p
 from pipeline.alignment.halves import (
     HashedResampler,
     bound_p,
     hashed_order,
-    holm_family,
     in_first_half,
     poisson_weights,
     split_in_halves,
@@ -103,16 +102,6 @@ def test_paired_differences_see_through_what_pairs_share(rng):
     one, other = hard + 0.02 + rng.normal(0, 0.01, 300), hard + rng.normal(0, 0.01, 300)
     estimate = HashedResampler(range(300), resamples=500, seed=0).estimate_mean((one - other)[:, None], RULE)
     assert 0 < estimate.low[0] < 0.02 < estimate.high[0] < 0.03
-
-
-def test_holm_over_a_family_is_holm_of_all_together(rng):
-    one, other = rng.random((3, 4)) / 20, rng.random(5) / 20
-    other[2] = np.nan
-    together = holm(np.concatenate([one.ravel(), other]))
-    corrected = holm_family([one, other])
-    np.testing.assert_array_equal(np.concatenate([part.ravel() for part in corrected]), together)
-    assert corrected[0].shape == (3, 4)
-    assert holm_family([]) == []
 
 
 def test_p_of_a_bound_is_that_of_the_shifted_difference(rng):
