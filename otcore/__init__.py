@@ -8,9 +8,10 @@ Discrete Optimal Transport, AISTATS 2026). `docs/theory.md` has the derivation, 
 3. `transformer`: the layers (eq. 7), their attention, and the memory row.
 4. `dual`: what a layer computes: a step of gradient descent on the dual (eq. 4, 5); `scaling`: the same, fast.
 5. `plans`: the plans themselves, exact (eq. 1), partial, entropic (eq. 3) and unbalanced, by classical means.
-6. `hilbert`: how far from the optimum, and how fast (Appendix D).
-7. `sorting`: transport in one dimension sorts.
-8. `learning`: can training find such weights (eq. 8 to 10)?
+6. `hilbert`: how far from the optimum, and what brings scalings closer.
+7. `bounds`: how fast, as the paper states it (Appendix D).
+8. `sorting`: transport in one dimension sorts.
+9. `learning`: can training find such weights (eq. 8 to 10)?
 
 Conventions: `src` is x, `tgt` is y, `reg` is the paper's lambda and `step_size` its gamma. Axis order is
 (batch, src, tgt) for costs and plans, (batch, head, query, key) for attention, (layers, head, width, width)
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from otcore._checks import TransportError
 
 if TYPE_CHECKING:
+    from otcore.bounds import theorem_d1
     from otcore.construction import ConstructedWeights, annealed, constructed_weights
     from otcore.dual import (
         dual_gradient,
@@ -38,8 +40,8 @@ if TYPE_CHECKING:
         squared_cost,
         zero_duals,
     )
-    from otcore.hilbert import hilbert_metric, log_phi, theorem_d1
-    from otcore.plans import Plan, entropic_plan, exact_plan, pad_costs, partial_plan, unbalanced_plan
+    from otcore.hilbert import hilbert_metric, log_phi
+    from otcore.plans import Padded, Plan, entropic_plan, exact_plan, pad_costs, partial_plan, unbalanced_plan
     from otcore.prompt import columns, engineered_prompt, plain_prompt
     from otcore.sorting import sort, sorting_plan
     from otcore.terms import Duals, point_mass
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ConstructedWeights",
     "Duals",
+    "Padded",
     "Plan",
     "TransportError",
     "TransportTransformer",
@@ -79,6 +82,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "bounds": ("theorem_d1",),
     "construction": ("ConstructedWeights", "annealed", "constructed_weights"),
     "dual": (
         "dual_gradient",
@@ -89,8 +93,8 @@ _HOMES = {
         "squared_cost",
         "zero_duals",
     ),
-    "hilbert": ("hilbert_metric", "log_phi", "theorem_d1"),
-    "plans": ("Plan", "entropic_plan", "exact_plan", "pad_costs", "partial_plan", "unbalanced_plan"),
+    "hilbert": ("hilbert_metric", "log_phi"),
+    "plans": ("Padded", "Plan", "entropic_plan", "exact_plan", "pad_costs", "partial_plan", "unbalanced_plan"),
     "prompt": ("columns", "engineered_prompt", "plain_prompt"),
     "sorting": ("sort", "sorting_plan"),
     "terms": ("Duals", "point_mass"),
@@ -103,7 +107,7 @@ def __getattr__(name: str) -> Any:
     for module, names in _HOMES.items():
         if name in names:
             return getattr(importlib.import_module(f"otcore.{module}"), name)
-        if name == module:
-            return importlib.import_module(f"otcore.{module}")
+    if name in (*_HOMES, "learning", "scaling"):
+        return importlib.import_module(f"otcore.{name}")
     message = f"module 'otcore' has no attribute {name!r}"
     raise AttributeError(message)

@@ -11,7 +11,8 @@ A positive matrix brings any two positive vectors closer (Birkhoff): mu(Qa, Qb) 
     phi = max_ijkl Q_ik Q_jl / (Q_jk Q_il),      eta = ( sqrt(phi) - 1 ) / ( sqrt(phi) + 1 ) < 1.
 
 phi overflows any float (reg = 0.005 gives 1e127), so all functions take and return logarithms. Those that
-state an inequality return both of its sides, and leave the verdict to the caller.
+state an inequality return both of its sides, and leave the verdict to the caller. The inequalities here are
+ours; `bounds` has those of the paper as printed.
 """
 
 import math
@@ -21,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from otcore._checks import broken_rule, check_count, check_positive
+from otcore._checks import broken_rule
 from otcore._doors import takes_arrays
 from otcore.dual import log_mass
 from otcore.terms import Duals
@@ -131,7 +132,7 @@ def contraction(
 
     References
     ----------
-    The tool behind Theorem D.1; Daneshmand, AISTATS 2026, Appendix D, after Franklin and Lorenz, 1989.
+    Birkhoff, Extensions of Jentzsch's theorem, 1957; the tool behind Theorem D.1.
 
     Examples
     --------
@@ -192,61 +193,3 @@ def scaling_bound(cost: Float[Tensor, "batch src tgt"], duals: Duals, optimum: D
     )
     gap = log_gap(log_phi(-cost / reg))
     return Inequality(distance_to(duals, optimum, reg=reg), residual * torch.exp(-gap))
-
-
-class TheoremD1(NamedTuple):
-    """What Theorem D.1 promises for each problem, in natural logarithms.
-
-    Attributes
-    ----------
-    log_bound : float tensor, shape (batch,)
-        log of 36 sqrt(n) exp(1.5 r/reg) / ( sqrt(depth) (1 - eta) ), a bound on the smallest Hilbert
-        distance so far.
-    log_depth : float tensor, shape (batch,)
-        log of 64 n exp(3 r/reg) r: the theorem speaks only of depths from here on.
-    log_useful_depth : float tensor, shape (batch,)
-        log of the depth at which the bound itself reaches `tolerance`.
-    """
-
-    log_bound: Float[Tensor, " batch"]
-    log_depth: Float[Tensor, " batch"]
-    log_useful_depth: Float[Tensor, " batch"]
-
-
-@takes_arrays(cost="batch src tgt")
-def theorem_d1(cost: Float[Tensor, "batch src tgt"], *, reg: float, depth: int, tolerance: float = 1.0) -> TheoremD1:
-    """Return the bound of Theorem D.1 at a depth, its depth condition, and the depth it would take.
-
-    r is the largest cost of the problem. Both exponentials make the theorem say nothing that a computer
-    could reach once reg is a tenth of r or less; the certificate reports these numbers beside the measured
-    distance.
-
-    Raises
-    ------
-    TransportError
-        If the cost is not a finite (batch, src, tgt) tensor, `reg` or `tolerance` is not greater than 0 or
-        `depth` below 1.
-
-    References
-    ----------
-    Daneshmand, AISTATS 2026, Theorem D.1.
-
-    Examples
-    --------
-    >>> cost = torch.tensor([[[0.0, 1.0], [1.0, 0.0]]], dtype=torch.float64)
-    >>> round(theorem_d1(cost, reg=0.05, depth=4000).log_depth.item() / math.log(10))   # 10^28 layers
-    28
-    """
-    check_count("depth", depth)
-    check_positive("reg", reg, remedy="The bound divides by it.")
-    check_positive("tolerance", tolerance, remedy="A Hilbert distance of 1 is already coarse.")
-    n = cost.shape[1]
-    radius = cost.amax((1, 2))
-    log_constant = (
-        math.log(36.0) + 0.5 * math.log(n) + 1.5 * radius / reg - log_gap(log_phi(-cost / reg))
-    )  # log of the bound at depth 1
-    return TheoremD1(
-        log_bound=log_constant - 0.5 * math.log(depth),
-        log_depth=math.log(64.0 * n) + 3.0 * radius / reg + radius.log(),
-        log_useful_depth=2.0 * (log_constant - math.log(tolerance)),
-    )

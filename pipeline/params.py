@@ -7,7 +7,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from pipeline._messages import explain
 from pipeline._yaml import read_yaml
+from pipeline.conventions import ConventionName, convention_of
 from pipeline.errors import PipelineError
+from pipeline.migrate import refuse_outdated
 
 TABLE_SUFFIXES = (".tsv", ".parquet", ".jsonl")
 DEMO_PAIR = "en-fr"
@@ -223,7 +225,6 @@ class Extract(Block):
 class Align(Block):
     """How attention is scored; `transport_pairs` and `resamples` bound the work."""
 
-    convention: Literal["corrected", "paper", "notebook"] = "corrected"
     transport_pairs: Count = 240
     resamples: Count = 2000
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
@@ -300,6 +301,7 @@ TranslatorName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 class Params(Block):
     """All blocks of params.yaml; `Params()` is the demo."""
 
+    convention: ConventionName = "corrected"
     corpus: Corpus = Corpus()
     sample: Sample = Sample()
     words: Words = Words()
@@ -335,8 +337,8 @@ class Params(Block):
             _refuse(f"report.pair: below sample.n_pairs ({self.sample.n_pairs}), but it is {self.report.pair}")
         if self.words.lemmas == "simplemma":
             _check_lemmas(self.corpus)
-        if self.words.lemmas == "none" and self.align.convention == "notebook":
-            _refuse("words.lemmas: align.convention: notebook reads lemmatised text, but it is none; use simplemma")
+        if self.words.lemmas == "none" and convention_of(self.convention).text == "lemmas":
+            _refuse(f"words.lemmas: convention: {self.convention} reads lemmatised text, but it is none; use simplemma")
         return self
 
 
@@ -361,7 +363,7 @@ def named_paths(params: Params) -> dict[str, str]:
     return paths | {f"translators.{name}.model": folder for name, folder in folders.items()}
 
 
-def load_params(path: str | Path = "params.yaml", *, check_paths: bool = True) -> Params:
+def load_params(path: str | Path = "params.yaml", *, check_paths: bool = True, complete: bool = True) -> Params:
     """Return the checked parameters of a file.
 
     Parameters
@@ -370,16 +372,20 @@ def load_params(path: str | Path = "params.yaml", *, check_paths: bool = True) -
         A YAML file with every block of `Params`.
     check_paths : bool
         Whether the files and folders that it names must exist (seen from the current folder, the project).
+    complete : bool
+        Whether every block must be there; if not, one that is missing has its defaults.
 
     Raises
     ------
     PipelineError
         If the file cannot be read or breaks a rule: one line a problem, with the key, the rule, what arrived
-        and, for a key that is not known, the nearest one that is.
+        and, for a key that is not known, the nearest one that is. A file of an older version has one line.
     """
     raw = read_yaml(Path(path), blocks=Params.model_fields)
-    missing = [name for name in Params.model_fields if name not in raw]
-    problems = [f"{name}: this block is missing; copy it from the params.yaml of the project" for name in missing]
+    refuse_outdated(Path(path), raw)
+    missing = [name for name in Params.model_fields if name not in raw] if complete else []
+    remedy = f"this block is missing; run `python -m pipeline validate --fill {path}`"
+    problems = [f"{name}: {remedy}" for name in missing]
     params = None
     try:
         params = Params.model_validate(raw)

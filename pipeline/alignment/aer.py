@@ -11,10 +11,11 @@ from jaxtyping import Bool, Float
 from pipeline.alignment.bootstrap import IntervalRule, Resampler
 from pipeline.alignment.collect import attention_by_convention, watched
 from pipeline.alignment.controls import nearest_position_links, same_index_links
-from pipeline.alignment.gold import COUNTS, GoldLinks, Score, score_counts
+from pipeline.alignment.gold import COUNTS, Score, score_counts
 from pipeline.alignment.matching import link_mask
-from pipeline.alignment.scores import Convention
 from pipeline.attention.store import PairBlocks
+from pipeline.conventions import Convention, View, names
+from pipeline.corpus.pharaoh import GoldLinks
 from pipeline.errors import PipelineError
 
 TABLE_METHODS = ("argmax_tgt", "argmax_src", "intersection", "itermax", "transport", "partial")
@@ -65,7 +66,7 @@ def count_links(
     blocks: Iterable[PairBlocks],
     gold: Mapping[int, GoldLinks],
     *,
-    views: Sequence[str],
+    views: Sequence[View],
     n_layers: int,
     convention: Convention,
     n_blocks: int | None = None,
@@ -83,15 +84,20 @@ def count_links(
     PipelineError
         If a hand-made link lies outside of its pair's block, or no pair has both.
     """
-    settings = _settings(views, n_layers)
+    settings = _settings(names(views), n_layers)
     rows = []
     for pair in watched(blocks, "gold", n_blocks):
         links = gold.get(pair.pair_id)
         if links is None:
             continue
         n_tgt, n_src = pair.attention.shape[2:]
-        links.check_bounds(n_src, n_tgt, f"gold links of pair {pair.pair_id}")
-        attention = attention_by_convention(pair, tuple(views), convention)
+        if (links.all >= [n_src, n_tgt]).any():
+            message = (
+                f"gold: links of pair {pair.pair_id} must lie within its {n_src} source and {n_tgt} target words, but "
+                "do not; run `dvc repro extract` for the text that was aligned"
+            )
+            raise PipelineError(message)
+        attention = attention_by_convention(pair, views, convention)
         rows.append(_count_pair(pair, attention, links.masks(n_src, n_tgt)))
     if not rows:
         message = (

@@ -7,12 +7,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import norm
 
-from pipeline.alignment.scores import Convention
+from pipeline.conventions import Convention
 
 # Resamples a step; bounds the memory at this many times the number of sentences.
 _CHUNK = 256
-NOTEBOOK_Z = 1.282
-PAPER_LEVEL = 0.8
 
 
 @dataclass(frozen=True)
@@ -35,13 +33,10 @@ class IntervalRule:
 
     @classmethod
     def of(cls, convention: Convention, level: float) -> "IntervalRule":
-        """Return the rule of a convention; only `corrected` reads `level`.
-
-        The notebook draws z = 1.282 and labels it 90 %; it is 80 %, what the paper says.
-        """
-        if convention == "notebook":
-            return cls("normal", round(2 * float(norm.cdf(NOTEBOOK_Z)) - 1, 4), NOTEBOOK_Z)
-        return cls("percentile", PAPER_LEVEL if convention == "paper" else level)
+        """Return the rule of a convention; `level` is for one that names none."""
+        if convention.z is not None:
+            return cls("normal", round(2 * float(norm.cdf(convention.z)) - 1, 4), convention.z)
+        return cls("percentile", level if convention.level is None else convention.level)
 
     def describe(self) -> str:
         """Return the rule in words, for signatures."""
@@ -153,22 +148,6 @@ def _over_known(
             ends[:, column] = low[0], high[0], known.std()
     low, high, error = ends.reshape(3, *draws.shape[1:])
     return low, high, error
-
-
-def holm(p_values: Float[np.ndarray, " test"]) -> Float[np.ndarray, " test"]:
-    """Return p-values corrected for the number of tests (Holm 1979), in [0, 1]; NaN is no test.
-
-    Examples
-    --------
-    >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
-    [0.03, 0.06, 0.06]
-    """
-    out = np.full(p_values.shape, np.nan)
-    tests = np.flatnonzero(~np.isnan(p_values))
-    order = tests[np.argsort(p_values[tests], kind="stable")]
-    factor = np.arange(len(order), 0, -1)
-    out[order] = np.minimum(np.maximum.accumulate(p_values[order] * factor), 1.0)
-    return out
 
 
 def difference_p(estimate: Estimate) -> Float[np.ndarray, "*lead"]:

@@ -12,8 +12,6 @@ from pipeline.alignment.controls import control_block, mispaired_partners
 from pipeline.alignment.scores import (
     MASSES,
     SCORES,
-    Convention,
-    SomeLinks,
     check_links,
     mean_over_tokens,
     score_links,
@@ -29,7 +27,9 @@ from pipeline.alignment.transport import (
     plan_for_view,
 )
 from pipeline.attention.store import PairBlocks
+from pipeline.conventions import Convention, View
 from pipeline.corpus.pairs import SentencePair
+from pipeline.corpus.pharaoh import SomeLinks
 from pipeline.errors import PipelineError
 
 
@@ -86,7 +86,7 @@ def choose_sample(
             dropped["no_links"] += 1
             continue
         check_links(own, n_src=size[0], n_tgt=size[1], where=f"links of pair {pair.pair_id}")
-        if convention == "notebook":
+        if convention.last_word == "dropped":
             own = without_last_words(own, n_src=size[0], n_tgt=size[1])
         if len(own) >= max(min_links, 1):
             kept.append((pair.pair_id, own, *size))
@@ -191,7 +191,7 @@ class Pass:
         Names the progress bar.
     """
 
-    views: tuple[str, ...]
+    views: tuple[View, ...]
     n_layers: int
     convention: Convention
     level_rule: str
@@ -236,8 +236,8 @@ class Pass:
         scored = as_scored(attention, self.convention)
         out.scores[row] = score_links(scored, links)
         out.special[row] = pair.special
-        n_looking = np.array([len(pair.src_pieces if view == "src_to_tgt" else pair.tgt_pieces) for view in self.views])
-        out.reach[row] = attention.sum((-1, -2), dtype=np.float64) / n_looking[:, None]
+        n_queries = np.array([attention.shape[view.query_axis] for view in self.views])
+        out.reach[row] = attention.sum((-1, -2), dtype=np.float64) / n_queries[:, None]
         if partner >= 0:
             out.mispaired[row] = score_links(scored, sample.links[partner])
         if not sample.transported[row]:
@@ -264,10 +264,10 @@ def watched(blocks: Iterable[PairBlocks], label: str, n_blocks: int | None) -> I
 
 
 def attention_by_convention(
-    pair: PairBlocks, views: tuple[str, ...], convention: Convention
+    pair: PairBlocks, views: Sequence[View], convention: Convention
 ) -> Float[np.ndarray, "view layer tgt src"]:
-    """Return the blocks as a convention pools them: stored sums, or means over the tokens of a seen word."""
-    if convention == "corrected":
+    """Return the blocks as a convention pools them: stored sums, or means over the tokens of a key word."""
+    if convention.key_tokens == "sum":
         return pair.attention
     return mean_over_tokens(pair.attention, views=views, src_pieces=pair.src_pieces, tgt_pieces=pair.tgt_pieces)
 
@@ -275,14 +275,14 @@ def attention_by_convention(
 def as_scored(
     attention: Float[np.ndarray, "*lead tgt src"], convention: Convention
 ) -> Float[np.ndarray, "*lead tgt src"]:
-    """Return the blocks as a convention scores them: the notebook gives every source word's values norm 1 first."""
-    return unit_source_words(attention) if convention == "notebook" else attention
+    """Return the blocks as a convention scores them: as they are, or every source word's values to norm 1."""
+    return attention if convention.keeps_mass else unit_source_words(attention)
 
 
 def control_scores(
     control: str,
     sample: Sample,
-    views: tuple[str, ...],
+    views: Sequence[View],
     reach: Float[np.ndarray, "pair view layer"],
     convention: Convention,
 ) -> Float[np.ndarray, "pair view layer score"]:
@@ -298,7 +298,7 @@ def control_scores(
             for links, n_src, n_tgt in zip(sample.links, sample.n_src, sample.n_tgt, strict=True)
         ]
     )
-    of_mass = np.array([name in MASSES and convention != "notebook" for name in SCORES])
+    of_mass = np.array([name in MASSES and convention.keeps_mass for name in SCORES])
     return blocks[:, :, None] * np.where(of_mass, reach[..., None], 1.0)
 
 

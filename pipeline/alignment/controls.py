@@ -1,46 +1,45 @@
 """What knows nothing of translation, on the very same pairs: uniform, position, mispaired, random."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipeline.alignment.scores import Links
+from pipeline.conventions import TGT_TO_SRC, View
+from pipeline.corpus.pharaoh import Links
 
 POSITION_SD = 1.5
-"""Standard deviation of the position control, in words of the side that is looked at."""
+"""Standard deviation of the position control, in key words."""
 
 
-def _source_looks(view: str) -> bool:
-    return view == "src_to_tgt"
+def uniform_block(n_src: int, n_tgt: int, view: View) -> Float[np.ndarray, "tgt src"]:
+    """Return attention spread evenly over the key words."""
+    return np.full((n_tgt, n_src), 1 / (n_tgt if view.key_side == "tgt" else n_src))
 
 
-def uniform_block(n_src: int, n_tgt: int, view: str) -> Float[np.ndarray, "tgt src"]:
-    """Return attention spread evenly over the words seen: 1/n_src (1/n_tgt where the source looks)."""
-    return np.full((n_tgt, n_src), 1 / (n_tgt if _source_looks(view) else n_src))
-
-
-def position_block(n_src: int, n_tgt: int, view: str, *, sd: float = POSITION_SD) -> Float[np.ndarray, "tgt src"]:
+def position_block(n_src: int, n_tgt: int, view: View, *, sd: float = POSITION_SD) -> Float[np.ndarray, "tgt src"]:
     """Return attention that sees positions only: a Gaussian around the same relative position.
 
-    The relative position of word i of n is i / n. Each word that looks has mass 1.
+    The relative position of word i of n is i / n. Each query word has mass 1.
 
     Parameters
     ----------
     n_src, n_tgt : int
         Words of either side, at least 1.
-    view : str
-        In `src_to_tgt` the source looks and columns sum to 1; in the other views rows do.
+    view : View
+        Says whose words are queries: rows sum to 1 where the target's are, else columns.
     sd : float
-        In words of the side that is looked at.
+        In key words.
     """
-    if _source_looks(view):
-        return position_block(n_tgt, n_src, "tgt_to_src", sd=sd).T
+    if view.query_side == "src":
+        return position_block(n_tgt, n_src, TGT_TO_SRC, sd=sd).T
     centre = np.arange(n_tgt)[:, None] * (n_src / n_tgt)
     log_weight = -0.5 * ((np.arange(n_src)[None, :] - centre) / sd) ** 2
     weight = np.exp(log_weight - log_weight.max(1, keepdims=True))
     return weight / weight.sum(1, keepdims=True)
 
 
-def control_block(control: str, n_src: int, n_tgt: int, views: tuple[str, ...]) -> Float[np.ndarray, "view tgt src"]:
+def control_block(control: str, n_src: int, n_tgt: int, views: Sequence[View]) -> Float[np.ndarray, "view tgt src"]:
     """Return the `uniform` or `position` block in every view."""
     make = {"uniform": uniform_block, "position": position_block}[control]
     return np.stack([make(n_src, n_tgt, view) for view in views])

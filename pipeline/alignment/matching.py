@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.optimize import linear_sum_assignment
 
-from pipeline.alignment.scores import Links
 from pipeline.alignment.transport import entropic_masses, partial_masses, unbalanced_masses
+from pipeline.corpus.pharaoh import Links
 from pipeline.errors import PipelineError
 
 Matrix = Float[np.ndarray, "src tgt"]

@@ -13,13 +13,14 @@ from pipeline.alignment.bootstrap import IntervalRule, Resampler
 from pipeline.alignment.collect import Collected, Pass, Sample, choose_sample, control_scores
 from pipeline.alignment.controls import POSITION_SD
 from pipeline.alignment.curves import Scores, Sums, curves, match_values, matches, plan_correlation
-from pipeline.alignment.gold import GoldLinks
 from pipeline.alignment.matching import MatchSettings
 from pipeline.alignment.paired import best_layers, halves, paired_differences, second_halves
 from pipeline.alignment.results import Metrics, example_of, write_metrics
-from pipeline.alignment.scores import HEADLINE, Convention, SomeLinks
+from pipeline.alignment.scores import SCORES
 from pipeline.attention.store import PairBlocks, read_blocks, read_manifest
+from pipeline.conventions import CORRECTED, Convention, View, names, view_of
 from pipeline.corpus.pairs import SentencePair
+from pipeline.corpus.pharaoh import GoldLinks, SomeLinks
 from pipeline.errors import PipelineError
 from pipeline.params import Align
 
@@ -54,6 +55,11 @@ class Split:
         """
         return cls(read_manifest(folder), StoredBlocks(folder))
 
+    @property
+    def views(self) -> tuple[View, ...]:
+        """Return the ways to look, in the order of the blocks."""
+        return tuple(view_of(name) for name in self.manifest["views"])
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -87,7 +93,14 @@ class Inputs:
     min_links: int = 1
 
 
-def measure(inputs: Inputs, settings: Align, *, example: int = 0, level_rule: str = "reads") -> Metrics:
+def measure(
+    inputs: Inputs,
+    settings: Align,
+    *,
+    convention: Convention = CORRECTED,
+    example: int = 0,
+    level_rule: str = "reads",
+) -> Metrics:
     """Return every metric of one translator.
 
     Parameters
@@ -95,7 +108,9 @@ def measure(inputs: Inputs, settings: Align, *, example: int = 0, level_rule: st
     inputs : Inputs
         Blocks, links and gold.
     settings : Align
-        Convention, resamples, level, how many pairs transport is computed for, and the seed of all draws.
+        Resamples, level, how many pairs transport is computed for, and the seed of all draws.
+    convention : Convention
+        How blocks are pooled and scored, and intervals made.
     example : int
         Position, among the selected pairs, of the pair of Figure 1; the next one that was measured if it
         was not.
@@ -108,37 +123,40 @@ def measure(inputs: Inputs, settings: Align, *, example: int = 0, level_rule: st
     PipelineError
         If nothing can be measured, or blocks, links and sentences do not fit together.
     """
-    views, n_layers = tuple(inputs.trained.manifest["views"]), inputs.trained.manifest["n_layers"]
+    views, n_layers = inputs.trained.views, inputs.trained.manifest["n_layers"]
     sample = choose_sample(
         inputs.pairs,
         inputs.links,
-        convention=settings.convention,
+        convention=convention,
         min_links=inputs.min_links,
         transport_pairs=settings.transport_pairs,
         seed=settings.seed,
     )
     row = _row_of(example, inputs.pairs, sample)
-    walk = Pass(views, n_layers, settings.convention, level_rule, settings.seed, row)
+    walk = Pass(views, n_layers, convention, level_rule, settings.seed, row)
     splits = {"trained": _run(walk, inputs.trained, sample)}
     if inputs.random_init is not None:
         splits["random_init"] = _run(walk, inputs.random_init, sample)
     sample, splits = _measured(sample, splits)
-    rule = IntervalRule.of(settings.convention, settings.level)
-    tables, best = _tables(splits, sample, views, settings, rule)
-    gold_summary, tables["aer"] = _gold(inputs, settings, rule)
+    rule = IntervalRule.of(convention, settings.level)
+    scores = _all_scores(splits, sample, views, convention)
+    tables, best = _tables(splits, scores, sample, names(views), settings, rule)
+    gold_summary, tables["aer"] = _gold(inputs, settings, convention, rule)
     if gold_summary:
         best["aer"] = gold_summary.pop("best")
     summary = {
         **{key: inputs.trained.manifest.get(key) for key in ("translator", "model", "revision", "reads")},
-        **_counts(splits, sample, views),
+        **_counts(splits, sample, names(views)),
         "dropped": {**sample.dropped, **inputs.trained.manifest.get("skipped", {})},
         "best": best,
         "gold": gold_summary,
-        "signature": signature(inputs, settings, level_rule, rule),
+        "extraction": {key: value for key, value in inputs.trained.manifest.items() if key != "shards"},
+        "signature": signature(inputs, settings, convention, level_rule, rule),
     }
     shown = splits["trained"].example
     assert shown is not None  # a pair has been measured
-    return Metrics(tables, example_of(shown, inputs.pairs, sample, walk), summary)
+    scored = score_table(splits["trained"], sample, names(views))
+    return Metrics(tables, example_of(shown, inputs.pairs, sample, walk), scored, summary)
 
 
 def _run(walk: Pass, split: Split, sample: Sample) -> Collected:
@@ -179,7 +197,7 @@ def _measured(sample: Sample, splits: dict[str, Collected]) -> tuple[Sample, dic
 
 
 def _all_scores(
-    splits: Mapping[str, Collected], sample: Sample, views: tuple[str, ...], convention: Convention
+    splits: Mapping[str, Collected], sample: Sample, views: Sequence[View], convention: Convention
 ) -> Scores:
     trained = splits["trained"]
     scores = {name: split.scores for name, split in splits.items()} | {"mispaired": trained.mispaired}
@@ -189,14 +207,15 @@ def _all_scores(
 
 
 def _tables(
-    splits: dict[str, Collected], sample: Sample, views: tuple[str, ...], settings: Align, rule: IntervalRule
+    splits: dict[str, Collected],
+    scores: Scores,
+    sample: Sample,
+    views: Sequence[str],
+    settings: Align,
+    rule: IntervalRule,
 ) -> tuple[dict[str, pd.DataFrame], dict]:
     """Return the tables over the dictionary links, and the best layers."""
-    trained, scores, matched = (
-        splits["trained"],
-        _all_scores(splits, sample, views, settings.convention),
-        match_values(splits, sample),
-    )
+    trained, matched = splits["trained"], match_values(splits, sample)
     sums: Sums = {name: split.plan for name, split in splits.items()} | {"position": trained.plan_position}
     resampler = Resampler(len(sample.ids), resamples=settings.resamples, seed=settings.seed)
     transported = np.flatnonzero(sample.transported)
@@ -227,16 +246,25 @@ def _tables(
     return tables, best_layers(scores, matched["trained"], sums["trained"], views, rule=rule, **draws)
 
 
-def _gold(inputs: Inputs, settings: Align, rule: IntervalRule) -> tuple[dict | None, pd.DataFrame]:
+def score_table(trained: Collected, sample: Sample, views: Sequence[str]) -> pd.DataFrame:
+    """Return the scores of every pair: columns pair_id, view, layer (from 1), and `SCORES`."""
+    n_layers = trained.scores.shape[2]
+    index = pd.MultiIndex.from_product([sample.ids, views, range(1, n_layers + 1)], names=["pair_id", "view", "layer"])
+    return pd.DataFrame(trained.scores.reshape(-1, len(SCORES)), index=index, columns=list(SCORES)).reset_index()
+
+
+def _gold(
+    inputs: Inputs, settings: Align, convention: Convention, rule: IntervalRule
+) -> tuple[dict | None, pd.DataFrame]:
     if inputs.gold_blocks is None or inputs.gold is None:
         return None, pd.DataFrame(columns=COLUMNS)
     manifest = inputs.gold_blocks.manifest
     counted = count_links(
         inputs.gold_blocks.blocks,
         inputs.gold,
-        views=manifest["views"],
+        views=inputs.gold_blocks.views,
         n_layers=manifest["n_layers"],
-        convention=settings.convention,
+        convention=convention,
         n_blocks=manifest.get("n_pairs"),
     )
     n_pairs = len(counted.counts)
@@ -253,7 +281,7 @@ def _gold(inputs: Inputs, settings: Align, rule: IntervalRule) -> tuple[dict | N
     return about, aer_table(counted, resampler, rule)
 
 
-def _counts(splits: Mapping[str, Collected], sample: Sample, views: tuple[str, ...]) -> dict:
+def _counts(splits: Mapping[str, Collected], sample: Sample, views: Sequence[str]) -> dict:
     """Return how many pairs stand behind the numbers, and the mass on special tokens.
 
     `without_attention_on_links`: pairs that score 0 in some view and layer, since none of their links has
@@ -271,7 +299,7 @@ def _counts(splits: Mapping[str, Collected], sample: Sample, views: tuple[str, .
     }
 
 
-def _by_layer(masses: Mapping[str, np.ndarray], views: tuple[str, ...]) -> dict:
+def _by_layer(masses: Mapping[str, np.ndarray], views: Sequence[str]) -> dict:
     """Return the mean over pairs by split, view and layer."""
     return {
         name: {view: np.nanmean(mass[:, v], axis=0).tolist() for v, view in enumerate(views)}
@@ -279,16 +307,11 @@ def _by_layer(masses: Mapping[str, np.ndarray], views: tuple[str, ...]) -> dict:
     }
 
 
-def signature(inputs: Inputs, settings: Align, level_rule: str, rule: IntervalRule) -> dict:
+def signature(inputs: Inputs, settings: Align, convention: Convention, level_rule: str, rule: IntervalRule) -> dict:
     """Return every choice that the numbers depend on."""
-    as_stored = settings.convention == "corrected"
     return {
-        "convention": settings.convention,
+        "convention": convention.signature(),
         "extraction": dict(inputs.trained.manifest.get("conventions", {})),
-        "attention": "as stored" if as_stored else "mean over the tokens of a seen word",
-        "scored": "every source word's values to norm 1" if settings.convention == "notebook" else "as pooled",
-        "headline_score": HEADLINE[settings.convention],
-        "last_words_dropped": settings.convention == "notebook",
         "interval": rule.describe(),
         "resamples": settings.resamples,
         "seed": settings.seed,
@@ -296,9 +319,9 @@ def signature(inputs: Inputs, settings: Align, level_rule: str, rule: IntervalRu
         "links": inputs.link_policy,
         "min_links": inputs.min_links,
         "plan": f"exact, uniform masses, looking words normalised to 1; level_rule {level_rule}",
-        "floors": "values to norm 1, as the trained attention"
-        if settings.convention == "notebook"
-        else "uniform and position have the mass that the trained attention has on the other side",
+        "floors": "uniform and position have the mass that the trained attention has on the other side"
+        if convention.keeps_mass
+        else "values to norm 1, as the trained attention",
         "position_sd_words": POSITION_SD,
         "matching": dict(sorted(vars(MatchSettings()).items())),
         "versions": {name: version(name) for name in ("numpy", "pot", "scipy")},

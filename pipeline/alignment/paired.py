@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from pipeline.alignment.bootstrap import Estimate, IntervalRule, Resampler, difference_p, holm
+from pipeline.alignment.bootstrap import Estimate, IntervalRule, Resampler, difference_p
 from pipeline.alignment.curves import Matches, Scores, Sums, pooled_correlation, score_axes, to_frame
 from pipeline.alignment.scores import SCORES
 from pipeline.alignment.transport import correlation
 
-COLUMNS = ["half", "view", "layer", "score", "against", "difference", "low", "high", "n_pairs", "p_holm"]
+COLUMNS = ["half", "view", "layer", "score", "against", "difference", "low", "high", "n_pairs", "p"]
 Halves = tuple[Int[np.ndarray, " first"], Int[np.ndarray, " second"]]
 
 
@@ -29,8 +29,8 @@ def paired_differences(
     """Return trained minus control over the same sentences, as one table.
 
     `score` is one of `SCORES` (also against `first_layer`, from layer 2), `match` (Figure 7; view empty,
-    layer 0 are the embeddings) or `plan_correlation` (Figure 9, pooled). `p_holm` is two-sided, by the
-    bootstrap standard error, and corrected for the rows of the same view and score.
+    layer 0 are the embeddings) or `plan_correlation` (Figure 9, pooled). `p` is two-sided, by the
+    bootstrap standard error, and not corrected: the stage claims does that over all translators.
 
     Parameters
     ----------
@@ -52,8 +52,6 @@ def paired_differences(
         *_plan_rows(sums, views, n_layers, few, rule),
     ]
     frame = pd.concat(rows, ignore_index=True).rename(columns={"value": "difference"})
-    families = frame.groupby(["view", "score"], sort=False)["p"]
-    frame["p_holm"] = families.transform(lambda p: holm(p.to_numpy()))
     return frame.assign(half=half)[COLUMNS]
 
 

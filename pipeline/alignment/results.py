@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline._output import replacing, write_json
+from pipeline._output import SCHEMA, replacing, write_json
 from pipeline.alignment.collect import Pass, Sample
 from pipeline.alignment.transport import level_of
 from pipeline.attention.store import PairBlocks
+from pipeline.conventions import View
 from pipeline.corpus.pairs import SentencePair
 
 TABLES = ("curves", "matches", "plan_correlation", "paired", "aer")
@@ -28,17 +29,20 @@ class Metrics:
         By the names of `TABLES`.
     example : dict
         The pair of Figure 1.
+    scores : DataFrame
+        Columns pair_id, view, layer and those of `SCORES`: the trained translator, every pair that was measured.
     summary : dict
         Counts, best layers, special mass and the signature: every choice that the numbers depend on.
     """
 
     tables: dict[str, pd.DataFrame]
     example: dict = field(repr=False)
+    scores: pd.DataFrame = field(repr=False)
     summary: dict = field(repr=False)
 
 
 def write_metrics(metrics: Metrics, folder: Path | str) -> None:
-    """Write one CSV a table, `example.json`, `summary.json` and `headline.json`, all or none of them.
+    """Write one CSV a table, `summary.json` and `headline.json`, all or none of them; no text of a sentence.
 
     Six digits, sorted keys, no clock and no path: the same metrics give the same bytes.
     """
@@ -46,9 +50,8 @@ def write_metrics(metrics: Metrics, folder: Path | str) -> None:
         for name in TABLES:
             text = metrics.tables[name].to_csv(index=False, float_format=f"%.{DIGITS}f", lineterminator="\n")
             (part / f"{name}.csv").write_text(text, encoding="utf-8", newline="\n")
-        write_json(part / "example.json", _plain(metrics.example))
-        write_json(part / "summary.json", _plain(metrics.summary))
-        write_json(part / "headline.json", _plain(headline(metrics.summary)))
+        write_json(part / "summary.json", plain({"schema": SCHEMA, **metrics.summary}))
+        write_json(part / "headline.json", plain(headline(metrics.summary)))
 
 
 def headline(summary: dict) -> dict:
@@ -57,7 +60,7 @@ def headline(summary: dict) -> dict:
     `correspondence` is the convention's score, by view; `match` and `plan_correlation` are those of Figures
     7 and 9; `aer` is there with a gold set. Layer numbers stand beside the values.
     """
-    best, score = summary["best"], summary["signature"]["headline_score"]
+    best, score = summary["best"], summary["signature"]["convention"]["score"]
 
     def short(row: dict) -> dict:
         return {"layer": row["layer"], "value": row["value"]}
@@ -95,36 +98,19 @@ def example_of(blocks: PairBlocks, pairs: Sequence[SentencePair], sample: Sample
     }
 
 
-def _by_view(array: np.ndarray, views: Sequence[str], layers: Iterable[int]) -> dict[str, dict[str, list]]:
+def _by_view(array: np.ndarray, views: Sequence[View], layers: Iterable[int]) -> dict[str, dict[str, list]]:
     return {
-        view: {str(layer): array[v, row].tolist() for row, layer in enumerate(layers)} for v, view in enumerate(views)
+        view.name: {str(layer): array[v, row].tolist() for row, layer in enumerate(layers)}
+        for v, view in enumerate(views)
     }
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """Return a value for JSON: floats rounded, no NaN."""
     if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if isinstance(value, float):
         return round(value, DIGITS) if math.isfinite(value) else None
     return value
-
-
-def combine_aer(folder: Path | str, translators: Sequence[str]) -> pd.DataFrame:
-    """Return the `aer.csv` of several translators in one table, column `translator` first.
-
-    Parameters
-    ----------
-    folder : Path or str
-        Holds one folder a translator, from `write_metrics`.
-    translators : sequence of str
-        Their names, in the order of the rows.
-    """
-    frames = []
-    for name in translators:
-        frame = pd.read_csv(Path(folder) / name / "aer.csv", dtype={"layer": "Int64", "view": "str"})
-        frame.insert(0, "translator", name)
-        frames.append(frame)
-    return pd.concat(frames, ignore_index=True)

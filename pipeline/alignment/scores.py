@@ -1,22 +1,17 @@
 """How much attention lies on dictionary links: scores of the paper and its notebook, all layers at once."""
 
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from pipeline.conventions import View
+from pipeline.corpus.pharaoh import Links
 from pipeline.errors import PipelineError
-
-Links = Int[np.ndarray, "link 2"]
-SomeLinks = Int[np.ndarray, "_ 2"]
-"""For collections: pairs have different numbers of links."""
-Convention = Literal["corrected", "paper", "notebook"]
 
 SCORES = ("mass", "mean_mass", "cosine", "excess")
 MASSES = ("mass", "mean_mass")
 """Those that are proportional to the mass of attention."""
-HEADLINE: dict[Convention, str] = {"corrected": "mean_mass", "paper": "mass", "notebook": "cosine"}
-"""The score that a convention calls correspondence; every score is computed under each of them."""
 
 
 def crop(matrix: Float[np.ndarray, "*lead tgt src"], links: Links) -> Float[np.ndarray, "*lead link link2"]:
@@ -86,18 +81,17 @@ def check_links(links: Links, *, n_src: int, n_tgt: int, where: str = "links") -
 def mean_over_tokens(
     attention: Float[np.ndarray, "view layer tgt src"],
     *,
-    views: tuple[str, ...],
+    views: Sequence[View],
     src_pieces: Float[np.ndarray, " src"],
     tgt_pieces: Float[np.ndarray, " tgt"],
 ) -> Float[np.ndarray, "view layer tgt src"]:
     """Return blocks with the mean over the tokens of a seen word in place of their sum (paper and notebook).
 
-    Stored blocks hold the sum over the tokens of the word that is seen, which is the target word in
-    `src_to_tgt` and the source word in every other view.
+    Stored blocks hold the sum over the tokens of the key word, whose side the view says.
     """
     pieces = np.stack(
         [
-            np.broadcast_to(tgt_pieces[:, None] if view == "src_to_tgt" else src_pieces[None, :], attention.shape[2:])
+            np.broadcast_to(tgt_pieces[:, None] if view.key_side == "tgt" else src_pieces[None, :], attention.shape[2:])
             for view in views
         ]
     )

@@ -4,7 +4,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 
-from pipeline.alignment.scores import Links
+from pipeline.conventions import View
+from pipeline.corpus.pharaoh import Links
 from pipeline.errors import PipelineError
 
 LEVEL_RULES = ("reads", "writes")
@@ -174,9 +175,9 @@ def level_of(layer: int, rule: str) -> int:
     return layer - 1 if rule == "reads" else layer
 
 
-def plan_for_view(masses: Masses, view: str) -> Float[np.ndarray, "tgt src"]:
-    """Return the plan as the block of a view is laid out: each word that looks has mass 1."""
-    if view == "src_to_tgt":
+def plan_for_view(masses: Masses, view: View) -> Float[np.ndarray, "tgt src"]:
+    """Return the plan as the block of a view is laid out: each query word has mass 1."""
+    if view.query_side == "src":
         return (masses / masses.sum(1, keepdims=True)).T
     return (masses / masses.sum(0, keepdims=True)).T
 

@@ -12,8 +12,7 @@ from torch import Tensor
 from pipeline.attention.capture import View
 from pipeline.attention.load import Translator
 from pipeline.attention.reader import (
-    NOTEBOOK,
-    Convention,
+    COSTS,
     Example,
     ViewBlocks,
     check_length,
@@ -23,9 +22,10 @@ from pipeline.attention.reader import (
     unpack,
     word_distances,
 )
-from pipeline.attention.store import VIEWS, PairBlocks
+from pipeline.attention.store import PairBlocks
 from pipeline.attention.tokenise import tokenise
 from pipeline.attention.word_map import mean_rows, merge_end, word_map
+from pipeline.conventions import CORRECTED, VIEWS, Convention
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.words import locate_words
 
@@ -40,26 +40,23 @@ class CrossReader:
     ----------
     translator : Translator
         With `reads="cross"`.
-    convention : {"corrected", "notebook"}
-        The notebook's splits the target with the source's tokeniser, gives the end token to the last word,
-        and takes unsquared distances between tokens for cost.
+    convention : Convention
+        Its tokeniser of the target, end token and cost.
     """
 
     views = VIEWS["cross"]
 
-    def __init__(self, translator: Translator, convention: Convention = "corrected") -> None:
+    def __init__(self, translator: Translator, convention: Convention = CORRECTED) -> None:
         self.translator = translator
-        self.notebook = convention == "notebook"
+        self.convention = convention
         self.conventions = {
-            "convention": convention,
             "tokens_to_words": "sum over source tokens, mean over target tokens, special tokens dropped",
-            "target_tokens": "target tokeniser",
-            "cost": "squared distance of mean-pooled word vectors; "
+            "target_tokens": f"{convention.target_tokens} tokeniser",
+            "cost": f"{COSTS[convention.cost]}; "
             "level 0: input embeddings of both sides; level l: last encoder states against decoder states "
             "after layer l, at the step that reads the word",
         }
-        if self.notebook:
-            self.conventions |= NOTEBOOK | {"target_tokens": "source tokeniser"}
+        if convention.end_token == "last_word":
             self.conventions["tokens_to_words"] += "; the special token after the last word is given to it"
 
     def tokenise(self, pair: SentencePair) -> Example:
@@ -72,13 +69,13 @@ class CrossReader:
         """
         tokenizer = self.translator.tokenizer
         src = tokenise(tokenizer, pair.src_text, "src")
-        tgt = tokenise(tokenizer, pair.tgt_text, "src" if self.notebook else "tgt")
+        tgt = tokenise(tokenizer, pair.tgt_text, "src" if self.convention.target_tokens == "source" else "tgt")
         # One more for the start token, so that the last word has a step that reads it.
         check_length(self.translator, max(len(src.ids), len(tgt.ids) + 1), pair.src_text)
         start = self.translator.config.decoder_start_token_id
         src_map = word_map(locate_words(pair.src_text, list(pair.src_words)), src, pair.src_text)
         tgt_map = word_map(locate_words(pair.tgt_text, list(pair.tgt_words)), tgt, pair.tgt_text)
-        if self.notebook:
+        if self.convention.end_token == "last_word":
             src_map, tgt_map = merge_end(src_map, src), merge_end(tgt_map, tgt)
         return Example(
             pair_id=pair.pair_id,
@@ -110,7 +107,11 @@ class CrossReader:
             pooled, outputs = self.translator.capture.run(views, forward)
             src_mean = pad_matrices([mean_rows(e.src) for e in examples], self.translator, columns=src_ids.shape[1])
             distances = self._distances(outputs, src_mean, input_step, examples)
-            return unpack(examples, [ViewBlocks.of(pooled, view, "tgt") for view in range(2)], distances)
+            return unpack(
+                examples,
+                [ViewBlocks.of(pooled, row, view.query_side) for row, view in enumerate(self.views)],
+                distances,
+            )
 
     def _forward(self, src_ids: Tensor, mask: Tensor, tgt_ids: Tensor) -> Any:
         model = self.translator.model
@@ -135,6 +136,6 @@ class CrossReader:
         encoder, decoder = outputs.encoder_hidden_states, outputs.decoder_hidden_states
         src_levels = [encoder[0]] + [encoder[-1]] * (len(decoder) - 1)
         cost, cosine = word_distances(src_levels, decoder, src_mean, tgt_mean)
-        if self.notebook:
+        if self.convention.cost == "mean_of_distances":
             cost = token_distances(src_levels, decoder, src_mean, tgt_mean)
         return cost, cosine

@@ -18,11 +18,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pipeline._output import SCHEMA
 from pipeline.attention.cross import CrossReader
 from pipeline.attention.engine import move_into_place, tokenise_all, write_shards
 from pipeline.attention.joint import JointReader
 from pipeline.attention.load import Control, Translator, load_translator
-from pipeline.attention.reader import Convention, Reader
+from pipeline.attention.reader import Reader
+from pipeline.conventions import CORRECTED, Convention, names
 from pipeline.corpus.pairs import SentencePair
 from pipeline.errors import PipelineError
 from pipeline.params import Extract
@@ -31,7 +33,7 @@ from pipeline.params import Translator as TranslatorSpec
 PRECISION_PAIRS = 16  # pairs on which 16-bit computation is compared with float32
 
 
-def make_reader(translator: Translator, spec: TranslatorSpec, convention: Convention = "corrected") -> Reader:
+def make_reader(translator: Translator, spec: TranslatorSpec, convention: Convention = CORRECTED) -> Reader:
     """Return the reader that fits what the translator reads."""
     if spec.reads == "cross":
         return CrossReader(translator, convention)
@@ -48,7 +50,7 @@ def extract(
     split: str,
     work: Path,
     target: Path,
-    convention: Convention = "corrected",
+    convention: Convention = CORRECTED,
     sentence: str = "natural spelling, normalised",
     say: Callable[[str], None] = lambda line: None,
 ) -> dict:
@@ -76,7 +78,7 @@ def extract(
     )
     reader = make_reader(translator, spec, convention)
     about = _about(name, spec, settings, translator, reader, control, split)
-    about["conventions"] |= {"heads": "mean", "sentence": sentence}
+    about["conventions"] |= {"convention": convention.signature(), "heads": "mean", "sentence": sentence}
     unfinished = work / f"extract-{name}-{split}-{_fingerprint(about, pairs)}"
     columns = (
         TextColumn("{task.description}"),
@@ -139,6 +141,7 @@ def _about(
     config = translator.config
     heads = "decoder_attention_heads" if spec.reads == "cross" else "num_attention_heads"
     return {
+        "schema": SCHEMA,
         "translator": name,
         "split": split,
         "control": control,
@@ -147,7 +150,7 @@ def _about(
         "revision": translator.revision,
         "n_parameters": sum(p.numel() for p in translator.model.parameters()),
         "reads": spec.reads,
-        "views": list(reader.views),
+        "views": names(reader.views),
         "n_layers": translator.n_layers,
         "n_heads": getattr(config, heads, None),
         "conventions": dict(reader.conventions),

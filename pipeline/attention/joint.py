@@ -10,8 +10,7 @@ import torch
 from pipeline.attention.capture import View
 from pipeline.attention.load import Translator
 from pipeline.attention.reader import (
-    NOTEBOOK,
-    Convention,
+    COSTS,
     Example,
     ViewBlocks,
     check_length,
@@ -21,9 +20,10 @@ from pipeline.attention.reader import (
     unpack,
     word_distances,
 )
-from pipeline.attention.store import VIEWS, PairBlocks
+from pipeline.attention.store import PairBlocks
 from pipeline.attention.tokenise import tokenise_pair
 from pipeline.attention.word_map import Tokens, mean_rows, word_map
+from pipeline.conventions import CORRECTED, VIEWS, Convention
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.words import locate_words
 from pipeline.errors import PipelineError
@@ -41,8 +41,8 @@ class JointReader:
     positions : {"continue", "restart"}
         Position numbers of the target: running on after the source (BERT), or starting again with the
         number of the first source token (translation language modelling).
-    convention : {"corrected", "notebook"}
-        The notebook's takes unsquared distances between tokens for cost.
+    convention : Convention
+        Its cost.
 
     Raises
     ------
@@ -52,7 +52,7 @@ class JointReader:
 
     views = VIEWS["joint"]
 
-    def __init__(self, translator: Translator, positions: Positions, convention: Convention = "corrected") -> None:
+    def __init__(self, translator: Translator, positions: Positions, convention: Convention = CORRECTED) -> None:
         if positions == "restart" and translator.first_position is None:
             message = (
                 f"translators.positions: 'restart' needs a model with numbered positions, and "
@@ -61,16 +61,12 @@ class JointReader:
             raise PipelineError(message)
         self.translator = translator
         self.positions = positions
-        self.notebook = convention == "notebook"
+        self.convention = convention
         self.conventions = {
-            "convention": convention,
-            "tokens_to_words": "sum over the tokens seen, mean over those that look, special tokens dropped",
-            "cost": "squared distance of mean-pooled word vectors; "
-            "states after layer l of source and target words in the same sequence",
+            "tokens_to_words": "sum over the tokens of a key word, mean over those of a query word, special tokens dropped",
+            "cost": f"{COSTS[convention.cost]}; states after layer l of source and target words in the same sequence",
             "positions": positions,
         }
-        if self.notebook:
-            self.conventions |= NOTEBOOK
 
     def tokenise(self, pair: SentencePair) -> Example:
         """Return the pair as one sequence of ids.
@@ -133,7 +129,7 @@ class JointReader:
             pooled, outputs = translator.capture.run(views, partial(translator.forward, run))
             levels = outputs.hidden_states
             cost, cosine = word_distances(levels, levels, src_mean, tgt_mean)
-            if self.notebook:
+            if self.convention.cost == "mean_of_distances":
                 cost = token_distances(levels, levels, src_mean, tgt_mean)
-            blocks = [ViewBlocks.of(pooled, 0, "tgt"), ViewBlocks.of(pooled, 1, "src")]
+            blocks = [ViewBlocks.of(pooled, row, view.query_side) for row, view in enumerate(self.views)]
             return unpack(examples, blocks, (cost, cosine))

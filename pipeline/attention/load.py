@@ -21,6 +21,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging as library
 
 from pipeline.attention.capture import NAME, Capture
 from pipeline.attention.fetch import model_folder
@@ -228,11 +229,14 @@ def _one_line_errors(name: str, revision: str | None) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide the library's notes on heads that we do not use; errors still pass."""
+    """Hide the library's bars, and its notes on heads that we do not use; errors still pass."""
     logger = logging.getLogger("transformers")
-    level = logger.level
+    level, bars = logger.level, library.is_progress_bar_enabled()
     logger.setLevel(logging.ERROR)
+    library.disable_progress_bar()
     try:
         yield
     finally:
         logger.setLevel(level)
+        if bars:
+            library.enable_progress_bar()

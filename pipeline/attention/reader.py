@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,16 +12,15 @@ from torch import Tensor
 from pipeline.attention.capture import Pooled
 from pipeline.attention.load import Translator
 from pipeline.attention.store import PairBlocks
-from pipeline.attention.tokenise import Side
 from pipeline.attention.word_map import UnmappableError
+from pipeline.conventions import Side, View
 from pipeline.corpus.pairs import SentencePair
 
-# What is read: as the model was trained, or as the paper's notebook did it (docs/design.md, section 5).
-Convention = Literal["corrected", "notebook"]
-NOTEBOOK = {
-    "tokens_to_words": "sum over the tokens seen (their number is stored), mean over those that look",
-    "cost": "mean Euclidean distance, not squared, over the pairs of tokens of two words",
+COSTS = {
+    "squared_of_means": "squared distance of mean-pooled word vectors",
+    "mean_of_distances": "mean Euclidean distance, not squared, over the pairs of tokens of two words",
 }
+"""What the costs of a convention are, for manifests."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,8 @@ class Reader(Protocol):
     """Reads sentence pairs with one translator."""
 
     @property
-    def views(self) -> tuple[str, ...]:
-        """Names of the ways to look, in the order of the blocks."""
+    def views(self) -> tuple[View, ...]:
+        """The ways to look, in the order of the blocks."""
         ...
 
     @property
@@ -186,18 +185,18 @@ def token_distances(
 
 @dataclass(frozen=True)
 class ViewBlocks:
-    """One view of a batch: all layers, axes as in `PairBlocks`, and who looks."""
+    """One view of a batch: all layers, axes as in `PairBlocks`, and whose words are queries."""
 
     block: Float[Tensor, "batch layer tgt src"]
-    special: Float[Tensor, "batch layer looker"]
-    looker: Side
+    special: Float[Tensor, "batch layer query"]
+    query_side: Side
 
     @classmethod
-    def of(cls, pooled: Sequence[Sequence[Pooled]], view: int, looker: Side) -> "ViewBlocks":
+    def of(cls, pooled: Sequence[Sequence[Pooled]], view: int, query_side: Side) -> "ViewBlocks":
         """Return the view from what a capture returned, `[layer][view]`."""
         block = torch.stack([layer[view].block for layer in pooled], dim=1)
         special = torch.stack([layer[view].special for layer in pooled], dim=1)
-        return cls(block if looker == "tgt" else block.transpose(-1, -2), special, looker)
+        return cls(block if query_side == "tgt" else block.transpose(-1, -2), special, query_side)
 
 
 def unpack(
@@ -212,14 +211,14 @@ def unpack(
     blocks = []
     for row, example in enumerate(examples):
         n_src, n_tgt = len(example.src), len(example.tgt)
-        lookers = [n_tgt if view.looker == "tgt" else n_src for view in views]
+        n_queries = [n_tgt if view.query_side == "tgt" else n_src for view in views]
         blocks.append(
             PairBlocks(
                 pair_id=example.pair_id,
                 attention=attention[row, :, :, :n_tgt, :n_src],
                 cost=cost[row, :, :n_src, :n_tgt],
                 cosine=cosine[row, :, :n_src, :n_tgt],
-                special=np.stack([mass[row] / n for mass, n in zip(special, lookers, strict=True)]),
+                special=np.stack([mass[row] / n for mass, n in zip(special, n_queries, strict=True)]),
                 src_pieces=example.src.sum(1),
                 tgt_pieces=example.tgt.sum(1),
             )

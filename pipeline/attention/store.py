@@ -10,9 +10,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from pipeline._output import check_schema
 from pipeline.errors import PipelineError
-
-VIEWS = {"cross": ("output_step", "input_step"), "joint": ("tgt_to_src", "src_to_tgt")}
 
 _SCHEMA = pa.schema(
     [
@@ -35,8 +34,8 @@ class PairBlocks:
 
     pair_id: int
     attention: Float[np.ndarray, "view layer tgt src"]
-    """Mass in [0, 1], mean over heads; layer 1 of the model is index 0. In `src_to_tgt` the source word is
-    the one that looks, and a column sums to at most 1; in the other views a row does."""
+    """Mass in [0, 1], mean over heads; layer 1 of the model is index 0. A query word's
+    keys sum to at most 1: rows where the view's queries are target words, else columns."""
     cost: Float[np.ndarray, "level src tgt"]
     """Squared Euclidean distance of mean-pooled word vectors; level 0 is the embedding layer."""
     cosine: Float[np.ndarray, "level src tgt"]
@@ -96,7 +95,7 @@ def read_manifest(folder: Path | str) -> dict:
     Raises
     ------
     PipelineError
-        If the folder holds no manifest, so that its blocks are not complete.
+        If the folder holds no manifest, so that its blocks are not complete, or one of another edition.
     """
     path = Path(folder) / "manifest.json"
     if not path.is_file():
@@ -104,7 +103,9 @@ def read_manifest(folder: Path | str) -> dict:
             f"folder: must hold the blocks of a finished extraction, but {path} is missing; run `dvc repro extract`"
         )
         raise PipelineError(message)
-    return json.loads(path.read_text(encoding="utf-8"))
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    check_schema(manifest, path, f"extract@{manifest.get('translator', 'NAME')}")
+    return manifest
 
 
 def read_blocks(folder: Path | str) -> Iterator[PairBlocks]:

@@ -1,15 +1,14 @@
 """Sentences to token ids with character spans, for slow SentencePiece and for fast tokenisers."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pipeline.attention.word_map import Tokens, UnmappableError
+from pipeline.conventions import Side
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-Side = Literal["src", "tgt"]
 
 
 def check_tokenizer(tokenizer: "PreTrainedTokenizerBase") -> None:

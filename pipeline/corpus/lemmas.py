@@ -7,6 +7,7 @@ from typing import Any
 
 import simplemma
 
+from pipeline.conventions import Convention
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.words import lemma
 from pipeline.errors import PipelineError
@@ -65,7 +66,7 @@ def lemmatise_pairs(pairs: Sequence[SentencePair], *, tool: str, src_lang: str, 
         If there is no such tool: the notebook's convention needs one.
     """
     if tool == "none":
-        message = "words.lemmas: the notebook convention reads lemmatised text, but it is none; use simplemma"
+        message = "words.lemmas: the convention reads lemmatised text, but it is none; use simplemma"
         raise PipelineError(message)
     done = []
     for pair in pairs:
@@ -76,18 +77,18 @@ def lemmatise_pairs(pairs: Sequence[SentencePair], *, tool: str, src_lang: str, 
 
 
 def model_text(
-    pairs: Sequence[SentencePair], *, convention: str, tool: str, src_lang: str, tgt_lang: str
+    pairs: Sequence[SentencePair], *, convention: Convention, tool: str, src_lang: str, tgt_lang: str
 ) -> tuple[list[SentencePair], str]:
     """Return the pairs as a model is to read them, and what their text is, for the manifest.
 
     Parameters
     ----------
-    convention : {"corrected", "notebook"}
-        The notebook's text is lemmatised, the other one is the sentence as it is.
+    convention : Convention
+        Its `text`: lemmatised, or the sentence as it is.
     tool : {"simplemma", "stanza", "none"}
         `words.lemmas` of params.yaml.
     """
-    if convention != "notebook":
+    if convention.text == "sentence":
         return list(pairs), "natural spelling, normalised"
     done = lemmatise_pairs(pairs, tool=tool, src_lang=src_lang, tgt_lang=tgt_lang)
     return done, f"dictionary forms by {describe(tool)}"

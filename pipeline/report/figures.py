@@ -11,10 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
+from pipeline.conventions import view_of
 from pipeline.report.metrics import TranslatorMetrics
 from pipeline.report.style import INK, QUIET, RANDOM, TRAINED, Drawing, Layout, draw, label_right, panels
 from pipeline.report.tables import cells_of
-from pipeline.report.wording import CONTROLS, SCORES, VIEWS, listed, with_interval
+from pipeline.report.wording import CONTROLS, SCORES, listed, with_interval
 
 COLOURS = {"trained": TRAINED, "random_init": RANDOM}
 MARKERS = {"trained": "o", "random_init": "s"}
@@ -103,7 +104,7 @@ def correspondence(t: TranslatorMetrics) -> tuple[Drawing, pd.DataFrame, str]:
     """Return Figure 5 (cross) or 6 (joint): attention on translations by layer, both views; its data; its finding."""
     rows = t.curves[t.curves["score"] == t.score]
     published = published_values(t, "figure5" if t.spec.reads == "cross" else "figure6")
-    titles = {view: VIEWS[view].name for view in t.views}
+    titles = {view: view_of(view).label for view in t.views}
     curves = Curves(
         {title: rows[rows["view"] == view] for view, title in titles.items()},
         SCORES[t.score].axis,
@@ -135,7 +136,7 @@ def embedding_matches(t: TranslatorMetrics) -> tuple[Drawing, pd.DataFrame, str]
 def plan_correlation(t: TranslatorMetrics) -> tuple[Drawing, pd.DataFrame, str]:
     """Return Figure 9: the correlation of attention with the transport plan by layer; its data; its finding."""
     rows = t.plan_correlation
-    titles = {view: VIEWS[view].name for view in t.views}
+    titles = {view: view_of(view).label for view in t.views}
     curves = Curves(
         {title: rows[rows["view"] == view] for view, title in titles.items()},
         "correlation of attention with the plan (Pearson, all word pairs)",
@@ -149,11 +150,11 @@ def plan_correlation(t: TranslatorMetrics) -> tuple[Drawing, pd.DataFrame, str]:
 
 
 def published_values(t: TranslatorMetrics, figure: str) -> dict[int, float]:
-    """Return the paper's own values by layer where they can be compared: its model, data and notebook's convention."""
+    """Return the paper's own values by layer where they can be compared: its model, data and convention."""
     paper = PUBLISHED.get(figure, {})
     model = t.spec.model.removeprefix("google-bert/")
     its_data = (t.corpus.source, t.corpus.pair, t.summary["signature"]["min_links"]) == ("wmt14", "en-fr", MIN_LINKS)
-    if t.convention != "notebook" or paper.get("model") != model or not its_data:
+    if not t.convention.compares_with_published or paper.get("model") != model or not its_data:
         return {}
     return dict(zip(paper["layers"], paper["values"], strict=True))
 

@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
+from pipeline.conventions import view_of
 from pipeline.report.metrics import TranslatorMetrics
 from pipeline.report.style import Drawing, Layout, draw
-from pipeline.report.wording import VIEWS, number
+from pipeline.report.wording import number
 
 LARGEST_CELL = 0.21  # inches
 LONGEST_LABEL = 16  # letters of a word at an axis
@@ -44,7 +45,7 @@ def example_figure(t: TranslatorMetrics) -> tuple[Drawing, pd.DataFrame, str]:
         f"{number(float(block[links[:, 1], links[:, 0]].mean()), 2)} ({title})" for title, block in blocks.items()
     ]
     alt = (
-        f"Heat maps of {t.name}, {VIEWS[view].name}, for the sentence “{' '.join(t.example['src_words'])}” and its translation. "
+        f"Heat maps of {t.name}, {view_of(view).label}, for the sentence “{' '.join(t.example['src_words'])}” and its translation. "
         f"Mean over the {len(links)} dictionary links: {', '.join(on_links)}."
     )
     return draw(f"figure1_{t.name}", make, alt=alt), _long(blocks, t.example, links), alt

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from pipeline.attention.store import read_manifest
+from pipeline._output import read_object
 from pipeline.params import Params
-from pipeline.report.metrics import TranslatorMetrics, read_json
+from pipeline.report.metrics import TranslatorMetrics
 from pipeline.report.tables import Table
 from pipeline.report.wording import count, reason
 
@@ -47,11 +47,6 @@ def parameters_yaml(params: Params) -> str:
     buffer = io.StringIO()
     yaml.dump(params.model_dump(mode="json"), buffer)
     return buffer.getvalue()
-
-
-def read_manifests(data: Path, names: Sequence[str]) -> dict[str, dict]:
-    """Return the manifest of the trained blocks of every translator."""
-    return {name: read_manifest(data / "attention" / name / "trained") for name in names}
 
 
 def models_table(manifests: Mapping[str, Mapping], params: Params) -> Table:
@@ -175,14 +170,14 @@ def versions_table(translators: Sequence[TranslatorMetrics], manifests: Mapping[
     return Table(["made", "package", "version"], rows + [list(row) for row in sorted(extracted | measured)], n_labels=3)
 
 
-def read_corpus_facts(data: Path) -> tuple[dict, dict]:
+def read_corpus_facts(metrics: Path) -> tuple[dict, dict]:
     """Return what the stages corpus and links wrote of what they kept.
 
     Raises
     ------
     PipelineError
-        If a file is missing or from another version.
+        If a file is missing or from another edition.
     """
-    selection = read_json(data / "corpus" / "selection.json", ("dropped", "files", "kept", "looked_at"), "corpus")
-    links = read_json(data / "links" / "summary.json", ("dropped", "lexicon", "n_pairs", "n_pairs_used"), "links")
+    selection = read_object(metrics / "corpus.json", ("dropped", "files", "kept", "looked_at"), "corpus")
+    links = read_object(metrics / "links.json", ("dropped", "lexicon", "n_pairs", "n_pairs_used"), "links")
     return selection, links

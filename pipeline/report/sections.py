@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from pipeline.conventions import view_of
 from pipeline.report import figures
 from pipeline.report.heatmaps import example_figure
 from pipeline.report.metrics import TranslatorMetrics
@@ -17,7 +18,7 @@ from pipeline.report.tables import (
     matches_table,
     plan_tables,
 )
-from pipeline.report.wording import CONTROL_NOTES, CONTROLS, SCORES, VIEWS, count, listed, reason
+from pipeline.report.wording import CONTROL_NOTES, CONTROLS, SCORES, count, listed, reason
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def correspondence_block(t: TranslatorMetrics) -> Block:
     """Return Figure 5 or 6 of a translator."""
     drawing, data, _ = figures.correspondence(t)
     number = 5 if t.spec.reads == "cross" else 6
-    views = listed([f"{VIEWS[view].name} ({VIEWS[view].looks})" for view in t.views])
+    views = listed([f"{view_of(view).label} ({view_of(view).what})" for view in t.views])
     caption = [
         f"Attention of {t.name} on dictionary translations, layer by layer, seen in two ways: {views}.",
         f"A point is the mean over sentences of the {SCORES[t.score].what}; a translator that aligns words rises above the grey lines.",
@@ -126,16 +127,14 @@ def plan_block(t: TranslatorMetrics) -> Block:
 def example_block(t: TranslatorMetrics) -> Block:
     """Return Figure 1 of a translator."""
     drawing, data, _ = example_figure(t)
-    view = VIEWS[t.views[0]]
+    view = view_of(t.views[0])
     caption = [
-        f"Attention of {t.name} ({view.name}: {view.looks}) between the words of one sentence pair, and the transport plan beside it.",
+        f"Attention of {t.name} ({view.label}: {view.what}) between the words of one sentence pair, and the transport plan beside it.",
         "A row is a target word, a column a source word; rings mark dictionary links. All panels share one colour scale, "
         "stretched at its lower end (square root), and a word that looks has at most mass 1.",
         f"Pair {t.example['pair_id']} of the corpus, chosen by report.pair in the parameters; one pair shows nothing by itself.",
     ]
-    return Block(
-        f"Figure 1 · {t.name}", drawing, caption, csv(data), f"reports/metrics/translators/{t.name}/example.json"
-    )
+    return Block(f"Figure 1 · {t.name}", drawing, caption, csv(data), f"data/explorer/{t.name}/example.json")
 
 
 def _counts(t: TranslatorMetrics, n: int) -> str:

@@ -6,8 +6,9 @@ from statistics import median
 
 import pandas as pd
 
+from pipeline.conventions import view_of
 from pipeline.report.metrics import TranslatorMetrics
-from pipeline.report.wording import CONTROLS, SCORES, VIEWS, count, digits, number, reason, with_interval
+from pipeline.report.wording import CONTROLS, SCORES, count, digits, number, reason, with_interval
 
 SOURCES = {"attention": "attention", "embedding": "word vectors", "baseline": "baseline"}
 
@@ -93,7 +94,7 @@ def correspondence_table(t: TranslatorMetrics) -> Table:
         floors_at_best = [number(best["controls"][name], places[name]) for name in controls]
         values[f"{best['layer']} (best*)"] = at_best, floors_at_best, count(best["n_pairs"])
         for layer, (value, floors, n) in values.items():
-            rows.append([VIEWS[view].name, layer, value, *floors, n, dropped])
+            rows.append([view_of(view).label, layer, value, *floors, n, dropped])
     head = ["view", "layer", "trained", *(CONTROLS[name] for name in controls), "n", "dropped"]
     note = (
         f"{SCORES[t.score].name[:1].upper()}{SCORES[t.score].name[1:]}, with the interval over sentences (those of the controls: see every layer). "
@@ -108,7 +109,7 @@ def curves_tables(t: TranslatorMetrics) -> list[Table]:
     for score in (t.score, *(name for name in SCORES if name != t.score)):
         for view in t.views:
             frame = t.curves[(t.curves["score"] == score) & (t.curves["view"] == view)]
-            tables.append(_all_layers(frame, f"{SCORES[score].name}, {VIEWS[view].name}: {SCORES[score].what}"))
+            tables.append(_all_layers(frame, f"{SCORES[score].name}, {view_of(view).label}: {SCORES[score].what}"))
     return tables
 
 
@@ -138,7 +139,7 @@ def plan_tables(t: TranslatorMetrics) -> list[Table]:
     dropped = count(sum(t.dropped.values()))
     for view in t.views:
         table = _all_layers(
-            t.plan_correlation[t.plan_correlation["view"] == view], f"Correlation with the plan, {VIEWS[view].name}."
+            t.plan_correlation[t.plan_correlation["view"] == view], f"Correlation with the plan, {view_of(view).label}."
         )
         rows = [[*row, dropped] for row in table.rows]
         tables.append(Table([*table.head, "dropped"], rows, caption=table.caption))
@@ -153,7 +154,7 @@ def best_error_table(translators: Sequence[TranslatorMetrics]) -> Table:
             continue
         for source in ("attention", "embedding"):
             best = t.summary["best"]["aer"][source]
-            where = f"layer {best['layer']}" + (f", {VIEWS[best['view']].name}" if best["view"] else "")
+            where = f"layer {best['layer']}" + (f", {view_of(best['view']).label}" if best["view"] else "")
             rows.append([t.name, SOURCES[source], where, reason(best["method"]), _error(best), count(best["n_pairs"])])
         for _, row in t.aer[t.aer["source"] == "baseline"].iterrows():
             rows.append([t.name, "baseline", "–", reason(row["method"]), _error(row), count(row["n_pairs"])])
@@ -173,7 +174,7 @@ def error_table(t: TranslatorMetrics) -> Table:
     rows = []
     for _, row in t.aer.iterrows():
         layer = "–" if pd.isna(row["layer"]) else str(row["layer"])
-        view = VIEWS[row["view"]].name if row["view"] else "–"
+        view = view_of(row["view"]).label if row["view"] else "–"
         shares = [number(100 * float(row[key]), 1) for key in ("precision", "recall", "f1")]
         rows.append(
             [SOURCES[row["source"]], view, layer, reason(row["method"]), _error(row), *shares, count(row["n_pairs"])]
@@ -191,7 +192,7 @@ def mass_tables(t: TranslatorMetrics) -> list[Table]:
     tables = []
     for key, caption in captions.items():
         masses = t.summary[key]
-        head = ["layer"] + [f"{CONTROLS[name]}, {VIEWS[view].name}" for name in masses for view in t.views]
+        head = ["layer"] + [f"{CONTROLS[name]}, {view_of(view).label}" for name in masses for view in t.views]
         rows = [
             [str(layer + 1)] + [number(masses[name][view][layer], 3) for name in masses for view in t.views]
             for layer in range(t.n_layers)

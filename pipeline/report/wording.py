@@ -3,20 +3,7 @@
 import math
 from typing import NamedTuple, SupportsInt
 
-
-class View(NamedTuple):
-    """How a view is called."""
-
-    name: str
-    looks: str
-
-
-VIEWS = {
-    "output_step": View("output step", "the decoder step that predicts the target word; the paper’s"),
-    "input_step": View("input step", "the decoder step that reads the target word, one later"),
-    "tgt_to_src": View("target to source", "target words look at source words"),
-    "src_to_tgt": View("source to target", "source words look at target words"),
-}
+from pipeline.claims import CONTROLS as CONTROLS
 
 
 class Score(NamedTuple):
@@ -50,14 +37,6 @@ SCORES = {
     ),
 }
 
-CONTROLS = {
-    "trained": "trained",
-    "random_init": "random weights",
-    "uniform": "uniform",
-    "position": "position",
-    "mispaired": "mispaired",
-    "chance": "chance",
-}
 CONTROL_NOTES = {
     "random_init": "the same model with fresh weights",
     "uniform": "as much attention on the other side, spread evenly",

@@ -6,13 +6,14 @@ import typer
 
 from pipeline.attention.extract import extract
 from pipeline.attention.load import Control
-from pipeline.attention.reader import Convention
+from pipeline.conventions import convention_of
+from pipeline.corpus.gold import read_gold
 from pipeline.corpus.lemmas import model_text
-from pipeline.corpus.pairs import read_pairs
+from pipeline.corpus.pairs import SentencePair, read_pairs
 from pipeline.params import load_params
 from pipeline.stages import check_translator, run_stage, say
 
-WORK = Path("work")
+CORPUS, WORK = Path("data/corpus"), Path("work")
 
 
 def main(name: str) -> None:
@@ -20,13 +21,14 @@ def main(name: str) -> None:
     params = load_params()
     check_translator(params, name)
     spec, settings, corpus = params.translators[name], params.extract, params.corpus
-    convention: Convention = "notebook" if params.align.convention == "notebook" else "corrected"
-    splits: list[tuple[str, Control, str]] = [(control, control, "pairs") for control in settings.controls]
-    if params.gold is not None:
-        splits.append(("gold", "trained", "gold"))
-    for split, control, file in splits:
-        pairs, sentence = model_text(
-            read_pairs(Path("data/corpus") / f"{file}.parquet"),
+    convention = convention_of(params.convention)
+    pairs = read_pairs(CORPUS / "pairs.parquet")
+    splits: list[tuple[str, Control, list[SentencePair]]] = [(control, control, pairs) for control in settings.controls]
+    if gold := read_gold(CORPUS / "gold.parquet"):
+        splits.append(("gold", "trained", [item.pair for item in gold]))
+    for split, control, sentences in splits:
+        texts, sentence = model_text(
+            sentences,
             convention=convention,
             tool=params.words.lemmas,
             src_lang=corpus.src_lang,
@@ -36,7 +38,7 @@ def main(name: str) -> None:
             name,
             spec,
             settings,
-            pairs,
+            texts,
             control=control,
             split=split,
             convention=convention,

@@ -33,7 +33,7 @@ CALLS = [
     ("sinkhorn", {"cost": COST}, {"reg": 0.5, "depth": 3}),
     ("hilbert_metric", {"log_p": U, "log_q": V}, {}),
     ("log_phi", {"log_kernel": COST}, {}),
-    ("theorem_d1", {"cost": COST}, {"reg": 0.5, "depth": 3}),
+    ("theorem_d1", {"cost": COST, "radius": U[:, 0]}, {"reg": 0.5, "depth": 3}),
     ("softmax_attention", {"state": PROMPT}, {"score": SCORE}),
     ("read_plan", {"state": PROMPT}, {"score": SCORE}),
     ("sort", {"x": U}, {"depth": 50}),

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.alignment.gold import read_lengths, read_links_file
 from pipeline.alignment.matching import METHODS, MatchSettings, extract_links, link_mask, symmetrise
+from pipeline.corpus.pharaoh import LinkForm, read_lengths, read_links_file
 from pipeline.errors import PipelineError
 
 EQUIVARIANT = ("argmax_src", "argmax_tgt", "intersection", "union", "itermax", "mwmf", "transport")
@@ -178,7 +178,7 @@ def test_settings_say_what_they_accept(name, value, rule):
 
 def masks(path, lengths, *, reverse=False):
     found = []
-    for links, size in zip(read_links_file(path, base=0, reverse=reverse, lengths=lengths), lengths, strict=True):
+    for links, size in zip(read_links_file(path, LinkForm(0, reverse), lengths=lengths), lengths, strict=True):
         mask = np.zeros(size, dtype=bool)
         mask[tuple(links.sure.T)] = True
         found.append(mask)

@@ -25,6 +25,7 @@ from pipeline.alignment.scores import (
     unit_source_words,
     without_last_words,
 )
+from pipeline.conventions import NOTEBOOK, OUTPUT_STEP, SRC_TO_TGT, TGT_TO_SRC
 from pipeline.errors import PipelineError
 
 
@@ -62,7 +63,7 @@ def test_perfect_attention_scores_one(n, rng):
 def test_uniform_attention_has_cosine_one_over_root_k(case):
     attention, links = case
     n_tgt, n_src = attention.shape[-2:]
-    for view, seen in (("tgt_to_src", n_src), ("src_to_tgt", n_tgt)):
+    for view, seen in ((TGT_TO_SRC, n_src), (SRC_TO_TGT, n_tgt)):
         scores = score_links(uniform_block(n_src, n_tgt, view), links)
         expected = [len(links) / seen, 1 / seen, 1 / np.sqrt(len(links)), 0]
         np.testing.assert_allclose(scores, expected, atol=1e-15)
@@ -116,12 +117,12 @@ def test_links_outside_of_the_pair_and_none_are_refused():
 def test_mean_over_tokens_divides_by_the_pieces_of_the_word_that_is_seen():
     attention = np.ones((2, 1, 2, 3), dtype=np.float32)
     src, tgt = np.array([1, 2, 4], dtype=np.float32), np.array([1, 5], dtype=np.float32)
-    got = mean_over_tokens(attention, views=("tgt_to_src", "src_to_tgt"), src_pieces=src, tgt_pieces=tgt)
+    got = mean_over_tokens(attention, views=(TGT_TO_SRC, SRC_TO_TGT), src_pieces=src, tgt_pieces=tgt)
     np.testing.assert_allclose(got[0, 0], [[1, 0.5, 0.25]] * 2)
     np.testing.assert_allclose(got[1, 0], [[1, 1, 1], [0.2, 0.2, 0.2]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("view", ["output_step", "src_to_tgt"])
+@pytest.mark.parametrize("view", [OUTPUT_STEP, SRC_TO_TGT])
 def test_the_notebooks_cosine_as_it_computes_it(rng, view):
     """Tokens in loops: the mean over the pairs of tokens of two words, rows of source words to norm 1, crop, cosine."""
     src_of, tgt_of = [0, 0, 1, 2, 2, 2, 3], [0, 1, 1, 2, 3, 4, 4]
@@ -130,16 +131,16 @@ def test_the_notebooks_cosine_as_it_computes_it(rng, view):
     summed, count = torch.zeros(4, 5, dtype=torch.float64), torch.zeros(4, 5, dtype=torch.float64)
     for i, src in enumerate(src_of):
         for j, tgt in enumerate(tgt_of):
-            summed[src, tgt] += tokens[i, j] if view == "src_to_tgt" else tokens[j, i]
+            summed[src, tgt] += tokens[i, j] if view is SRC_TO_TGT else tokens[j, i]
             count[src, tgt] += 1
     words = torch.nn.functional.normalize(summed / count, dim=1)
     cropped = words[links[:, 0]][:, links[:, 1]].flatten()
     wanted = torch.cosine_similarity(cropped, torch.eye(3, dtype=torch.float64).flatten(), dim=0)
 
     pieces = {"src_pieces": np.bincount(src_of).astype(float), "tgt_pieces": np.bincount(tgt_of).astype(float)}
-    looked = pieces["src_pieces"][:, None] if view == "src_to_tgt" else pieces["tgt_pieces"][None]
+    looked = pieces["src_pieces"][:, None] if view is SRC_TO_TGT else pieces["tgt_pieces"][None]
     stored = (summed.numpy() / looked).T[None, None]  # mean over the tokens that look, sum over those seen
-    block = as_scored(mean_over_tokens(stored, views=(view,), **pieces), "notebook")
+    block = as_scored(mean_over_tokens(stored, views=(view,), **pieces), NOTEBOOK)
     assert score_links(block, links)[0, 0, SCORES.index("cosine")] == pytest.approx(wanted.item(), abs=1e-12)
     assert score_links(stored, links)[0, 0, SCORES.index("cosine")] != pytest.approx(wanted.item(), abs=1e-3)
 
@@ -155,23 +156,23 @@ def test_links_of_last_words_are_the_notebooks_loss():
 
 @given(st.integers(1, 30), st.integers(1, 30))
 def test_position_block_is_attention_around_the_same_relative_position(n_src, n_tgt):
-    block = position_block(n_src, n_tgt, "tgt_to_src")
+    block = position_block(n_src, n_tgt, TGT_TO_SRC)
     np.testing.assert_allclose(block.sum(1), 1)
     centre = np.minimum(np.arange(n_tgt) * n_src / n_tgt, n_src - 1)
     assert (np.abs(block.argmax(1) - centre) <= 0.5 + 1e-9).all()
-    other = position_block(n_tgt, n_src, "src_to_tgt")
-    np.testing.assert_array_equal(other, position_block(n_src, n_tgt, "output_step").T)
+    other = position_block(n_tgt, n_src, SRC_TO_TGT)
+    np.testing.assert_array_equal(other, position_block(n_src, n_tgt, OUTPUT_STEP).T)
     np.testing.assert_allclose(other.sum(0), 1)
 
 
 def test_position_block_has_a_standard_deviation_in_words():
-    block = position_block(60, 60, "tgt_to_src", sd=1.5)
+    block = position_block(60, 60, TGT_TO_SRC, sd=1.5)
     words = np.arange(60)
     assert np.sqrt((block[30] * (words - 30) ** 2).sum()) == pytest.approx(1.5, abs=1e-6)
 
 
 def test_control_blocks_come_in_every_view():
-    blocks = control_block("uniform", 2, 4, ("tgt_to_src", "src_to_tgt"))
+    blocks = control_block("uniform", 2, 4, (TGT_TO_SRC, SRC_TO_TGT))
     np.testing.assert_array_equal(blocks, [np.full((4, 2), 0.5), np.full((4, 2), 0.25)])
 
 

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline._output import SCHEMA
+
 N_LAYERS = 2
 
 
@@ -80,7 +82,13 @@ def _write(reader, pairs, folder, monkeypatch, shard=3):
 
 
 def _manifest(folder, shards, n_pairs):
-    manifest = {"shards": shards, "views": list(FakeReader.views), "n_layers": N_LAYERS, "n_pairs": n_pairs}
+    manifest = {
+        "schema": SCHEMA,
+        "shards": shards,
+        "views": list(FakeReader.views),
+        "n_layers": N_LAYERS,
+        "n_pairs": n_pairs,
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -151,3 +159,12 @@ def test_moving_into_place_replaces_what_was_there(tmp_path):
     move_into_place(tmp_path / "new", tmp_path / "place" / "x")
     move_into_place(tmp_path / "place" / "x", tmp_path / "place" / "old")
     assert (tmp_path / "place" / "old" / "a").read_text() == "new"
+
+
+def test_blocks_of_another_edition_are_refused(tmp_path):
+    from pipeline.attention.store import read_manifest
+    from pipeline.errors import PipelineError
+
+    (tmp_path / "manifest.json").write_text('{"shards": {}, "translator": "mbert"}')
+    with pytest.raises(PipelineError, match=r"must say schema: \d, but it says None.*dvc repro --force extract@mbert"):
+        read_manifest(tmp_path)

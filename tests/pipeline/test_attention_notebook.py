@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.conventions import CORRECTED, NOTEBOOK
 from tests.pipeline.test_attention_models import _means, _pool, _words_by_hand, folders, pairs  # noqa: F401
 
 
@@ -17,7 +18,7 @@ def _readers(folder, reads, **kwargs):
 
     translator = load_translator(str(folder), reads=reads, device="cpu", **kwargs)
     spec = Translator(model=str(folder), reads=reads)
-    return make_reader(translator, spec), make_reader(translator, spec, "notebook")
+    return make_reader(translator, spec), make_reader(translator, spec, NOTEBOOK)
 
 
 def _token_costs(src, tgt, src_owners, tgt_owners, shape):
@@ -110,11 +111,11 @@ def test_the_manifest_says_which_convention(folders, pairs, tmp_path):
     from pipeline.params import Extract, Translator
 
     seen = {}
-    for convention in ("corrected", "notebook"):
+    for convention in (CORRECTED, NOTEBOOK):
         text, sentence = model_text(pairs, convention=convention, tool="simplemma", src_lang="en", tgt_lang="fr")
-        seen[convention] = extract(
+        seen[convention.name] = extract(
             "x", Translator(model=str(folders / "marian"), reads="cross"), Extract(device="cpu"), text,
-            control="trained", split="trained", work=tmp_path / "work", target=tmp_path / convention,
+            control="trained", split="trained", work=tmp_path / "work", target=tmp_path / convention.name,
             convention=convention, sentence=sentence,
         )["conventions"]  # fmt: skip
     assert seen["corrected"]["sentence"] == "natural spelling, normalised"
@@ -208,13 +209,13 @@ class TestLemmas:
 
         with pytest.raises(
             PipelineError,
-            match=r"words.lemmas: the notebook convention reads lemmatised text, but it is none; use simplemma",
+            match=r"words.lemmas: the convention reads lemmatised text, but it is none; use simplemma",
         ):
-            model_text(pairs, convention="notebook", tool="none", src_lang="en", tgt_lang="fr")
+            model_text(pairs, convention=NOTEBOOK, tool="none", src_lang="en", tgt_lang="fr")
         with pytest.raises(
-            ValueError, match=r"words.lemmas: align.convention: notebook reads lemmatised text, but it is none"
+            ValueError, match=r"words.lemmas: convention: notebook reads lemmatised text, but it is none"
         ):
-            Params(words={"lemmas": "none"}, align={"convention": "notebook"})
+            Params(words={"lemmas": "none"}, convention="notebook")
 
 
 class TestPrecision:

@@ -148,7 +148,7 @@ def test_true_sizes(hub, paper):
 def test_corpus(done, paper, shared_data):
     folder, said = done
     pairs = pq.read_table(folder / "data/corpus/pairs.parquet").to_pylist()
-    selection = json.loads((folder / "data/corpus/selection.json").read_text())
+    selection = json.loads((folder / "reports/metrics/corpus.json").read_text())
     assert len(pairs) == selection["kept"] == N_PAIRS
     assert selection["revision"] == paper["corpus"]["revision"]
     assert selection["n_rows"] == 16_573
@@ -169,7 +169,7 @@ def test_corpus(done, paper, shared_data):
 
 def test_links_name_the_licence(done):
     folder, said = done
-    summary = json.loads((folder / "data/links/summary.json").read_text())
+    summary = json.loads((folder / "reports/metrics/links.json").read_text())
     assert summary["lexicon"]["licence"] == "CC BY-NC 4.0"
     assert summary["n_links"] > 3 * N_PAIRS
     assert said["python -m pipeline.stages.links"].count("CC BY-NC 4.0") == 1
@@ -225,8 +225,9 @@ def test_the_page(done, hub, caches, project, paper):
     for path in (project / "reports" / "metrics").glob("certificate*"):
         shutil.copy(path, folder / "reports" / "metrics" / path.name)
     shutil.copytree(project / "reports" / "metrics" / "learn", folder / "reports" / "metrics" / "learn")
-    result = run("python -m pipeline.stages.report", folder, environment(hub, caches, HF_HUB_OFFLINE="1"))
-    assert result.returncode == 0, result.stderr[-3000:]
+    for command in commands(project, ["claims", "report"], []):
+        result = run(command, folder, environment(hub, caches, HF_HUB_OFFLINE="1"))
+        assert result.returncode == 0, result.stderr[-3000:]
     page = (folder / "reports" / "index.html").read_text(encoding="utf-8")
     for name, spec in paper["translators"].items():
         assert name in page
@@ -273,7 +274,7 @@ def test_head_takes_the_first_rows(hub, caches, project, paper, tmp_path):
     head = make_project(tmp_path / "head", project, paper, sample__n_pairs=5, sample__method="head")
     result = run("python -m pipeline.stages.corpus", head, environment(hub, caches))
     assert result.returncode == 0, result.stderr
-    selection = json.loads((head / "data/corpus/selection.json").read_text())
+    selection = json.loads((head / "reports/metrics/corpus.json").read_text())
     assert selection["row_groups"]["read"] == 1
     assert selection["looked_at"] < 100
 
