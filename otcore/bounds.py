@@ -19,7 +19,7 @@ from torch import Tensor
 
 from otcore._checks import check_count, check_positive
 from otcore._doors import takes_arrays
-from otcore.hilbert import Inequality, hilbert_metric, log_gap, log_phi
+from otcore.hilbert import Inequality, log_gap, log_phi, span
 from otcore.terms import Duals
 
 D4_LIMIT, D4_FACTOR = 1.0 / 3.0, 3.0
@@ -78,9 +78,7 @@ def proposition_d5(log_matrix: Float[Tensor, "batch src tgt"]) -> Inequality:
     """
     eps = sum_error(log_matrix)
     rows, columns = torch.logsumexp(log_matrix, 2), torch.logsumexp(log_matrix, 1)
-    left = torch.maximum(
-        hilbert_metric(rows, torch.zeros_like(rows)), hilbert_metric(columns, torch.zeros_like(columns))
-    )
+    left = torch.maximum(span(rows), span(columns))
     return Inequality(left, torch.where(eps < D5_LIMIT, D5_FACTOR * eps, torch.inf))
 
 

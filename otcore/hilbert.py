@@ -75,8 +75,18 @@ def hilbert_metric(log_p: Float[Tensor, "batch n"], log_q: Float[Tensor, "batch 
             f"shapes {tuple(log_p.shape)} and {tuple(log_q.shape)}",
             "Compare vectors of the same points.",
         )
-    difference = log_p - log_q
-    return difference.amax(-1) - difference.amin(-1)
+    return span(log_p - log_q)
+
+
+def span(log_p: Float[Tensor, "batch *n"]) -> Float[Tensor, "batch *rest"]:
+    """Return mu(p, 1), how far p is from a constant: the largest minus the smallest of the last axis.
+
+    Examples
+    --------
+    >>> span(torch.tensor([[1.0, 4.0, 2.0]])).item()
+    3.0
+    """
+    return log_p.amax(-1) - log_p.amin(-1)
 
 
 def distance_to(duals: Duals, optimum: Duals, *, reg: float) -> Float[Tensor, " batch"]:
@@ -105,10 +115,10 @@ def log_phi(log_kernel: Float[Tensor, "batch src tgt"]) -> Float[Tensor, " batch
     >>> log_phi(torch.tensor([[[0.0, 1.0], [1.0, 0.0]]])).item()
     2.0
     """
-    largest = torch.zeros_like(log_kernel[:, 0, 0])
+    largest = log_kernel.new_zeros(len(log_kernel))
     for row in range(log_kernel.shape[1]):
         difference = log_kernel - log_kernel[:, row : row + 1]  # (b,src,tgt): row i minus the chosen row
-        largest = torch.maximum(largest, (difference.amax(-1) - difference.amin(-1)).amax(-1))
+        largest = torch.maximum(largest, span(difference).amax(-1))
     return largest
 
 
@@ -165,9 +175,7 @@ def almost_stochastic_bound(
     for axis in (2, 1):
         log_sum = torch.logsumexp(log_matrix, axis)
         eps = (torch.exp(log_sum) / mass - 1.0).abs().amax(-1).clamp(max=1.0)
-        sides.append(
-            Inequality(hilbert_metric(log_sum, torch.zeros_like(log_sum)), torch.log1p(eps) - torch.log1p(-eps))
-        )
+        sides.append(Inequality(span(log_sum), torch.log1p(eps) - torch.log1p(-eps)))
     return sides[0], sides[1]
 
 
@@ -188,8 +196,6 @@ def scaling_bound(cost: Float[Tensor, "batch src tgt"], duals: Duals, optimum: D
     """
     log_plan = log_mass(cost, duals, reg=reg)
     rows, columns = torch.logsumexp(log_plan, 2), torch.logsumexp(log_plan, 1)
-    residual = torch.maximum(
-        hilbert_metric(rows, torch.zeros_like(rows)), hilbert_metric(columns, torch.zeros_like(columns))
-    )
+    residual = torch.maximum(span(rows), span(columns))
     gap = log_gap(log_phi(-cost / reg))
     return Inequality(distance_to(duals, optimum, reg=reg), residual * torch.exp(-gap))

@@ -34,8 +34,8 @@ class Gap(NamedTuple):
 def gaps(text: str, template: str) -> list[Gap]:
     """Return the keys of a template that a text leaves out, in the template's order; of a missing block, the block.
 
-    Lists, and the mapping `translators`, hold as many entries as the user likes: each is held against the first
-    entry of the template.
+    Lists, and the mapping `translators`, hold as many entries as the user likes: those of a list, and the first
+    translator, are held against the first entry of the template.
     """
     return list(_gaps(layout(text), layout(template)))
 
@@ -43,7 +43,8 @@ def gaps(text: str, template: str) -> list[Gap]:
 def _gaps(group: Group, template: Group, block: tuple[str, ...] = (), source: tuple[str, ...] = ()) -> Iterator[Gap]:
     if template.is_list or source == ("translators",):
         name, first = next(iter(template.items.items()))
-        for number, own in group.items.items():
+        # Of the translators the first shows every key, the others only those that they set.
+        for number, own in list(group.items.items())[: None if template.is_list else 1]:
             if own.value and first.value:
                 yield from _gaps(own.value, first.value, (*block, number), (*source, name))
         return

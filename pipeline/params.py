@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from pipeline._messages import explain
 from pipeline._yaml import read_yaml
-from pipeline.conventions import ConventionName, convention_of
+from pipeline.conventions import STATES, VIEWS, ConventionName, StatesName, convention_of
 from pipeline.errors import PipelineError
 from pipeline.migrate import refuse_outdated
 
@@ -42,6 +42,8 @@ def _as_tuple(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+ControlName = Literal["trained", "random_init", "weight_shuffled"]
+_ALL_STATES = tuple(dict.fromkeys(kind for kinds in STATES.values() for kind in kinds))
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 
 
@@ -172,6 +174,13 @@ class Lexicon(Block):
         return self
 
 
+class Family(Block):
+    """Where a model that families.yaml does not know keeps the attention that is read."""
+
+    module: Annotated[str, Field(pattern=r"^[^{}]*\{layer\}[^{}]*$")]
+    position: Annotated[int, Field(ge=0)] | Literal["padding_idx + 1"] | None = None
+
+
 class Translator(Block):
     """One model whose attention is read: `cross` from decoder to encoder, `joint` within one encoder."""
 
@@ -179,11 +188,15 @@ class Translator(Block):
     reads: Literal["cross", "joint"]
     positions: Literal["continue", "restart"] | None = None
     revision: Text | None = None
+    src_code: Text | None = None
+    tgt_code: Text | None = None
+    prefix: str | None = None
+    family: Family | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _positions_of_joint(cls, value: Any) -> Any:
-        """Give a joint encoder that says nothing the position numbers that BERT was trained with."""
+    def _defaults(cls, value: Any) -> Any:
+        """Give a joint encoder that says nothing BERT's position numbers."""
         if isinstance(value, dict) and value.get("reads") == "joint" and value.get("positions") is None:
             return {**value, "positions": "continue"}
         return value
@@ -195,8 +208,15 @@ class Translator(Block):
 
     @model_validator(mode="after")
     def _agrees(self) -> "Translator":
-        if self.reads == "cross":
+        if self.reads != "joint":
             _only_for(self, ("positions",), "only reads: joint has positions")
+        if self.reads != "cross":
+            _only_for(self, ("src_code", "tgt_code", "prefix"), "only reads: cross has language codes and a prefix")
+        if self.family is not None and self.family.position is not None and self.reads != "joint":
+            _refuse(
+                f"family.position: only reads: joint has positions, but it is {self.family.position!r}; "
+                "set it to null or leave it out"
+            )
         if self.is_folder:
             _only_for(self, ("revision",), "only a model on the hub has a revision")
         return self
@@ -208,17 +228,39 @@ class Extract(Block):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
     tokens_per_batch: Count = 4096
-    controls: Annotated[tuple[Literal["trained", "random_init"], ...], BeforeValidator(_as_tuple)] = (
-        "trained",
-        "random_init",
-    )
+    controls: Annotated[tuple[ControlName, ...], BeforeValidator(_as_tuple)] = ("trained", "random_init")
     seed: Seed = 2026
+    seeds: Count = 1
+    states: Annotated[tuple[StatesName, ...], BeforeValidator(_as_tuple)] = _ALL_STATES
+    weights: Annotated[tuple[Literal["attention", "norm"], ...], BeforeValidator(_as_tuple)] = ("attention",)
+    heads_pairs: Annotated[int, Field(ge=0)] = 240
+
+    @property
+    def splits(self) -> tuple[tuple[str, ControlName, int], ...]:
+        """Return name, control and seed of everything that is run on the corpus: `random_init_2` is a second seed."""
+        return tuple(
+            (control if draw == 0 else f"{control}_{draw + 1}", control, (self.seed + draw) % 2**32)
+            for control in self.controls
+            for draw in range(1 if control == "trained" else self.seeds)
+        )
 
     @model_validator(mode="after")
     def _agrees(self) -> "Extract":
-        _unique("controls", self.controls)
+        for key in ("controls", "states", "weights"):
+            _unique(key, getattr(self, key))
         if "trained" not in self.controls:
-            _refuse(f"controls: must hold trained (and may hold random_init), but it is {list(self.controls)}")
+            _refuse(
+                "controls: must hold trained (and may hold random_init, weight_shuffled), "
+                f"but it is {list(self.controls)}"
+            )
+        if "attention" not in self.weights:
+            _refuse(f"weights: must hold attention (and may hold norm), but it is {list(self.weights)}")
+        missing = sorted({view.states for views in VIEWS.values() for view in views} - set(self.states))
+        if missing:
+            _refuse(
+                f"states: must hold those of the views (output_step, input_step, together), but {missing[0]} is "
+                f"missing from {list(self.states)}; add it"
+            )
         return self
 
 

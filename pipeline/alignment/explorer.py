@@ -81,7 +81,9 @@ def explore(wanted: Wanted, trained: Split, scores: pd.DataFrame, convention: Co
     convention : Convention
         How blocks are pooled, and which score is told.
     """
-    walk = Pass(trained.views, trained.manifest["n_layers"], convention, LEVEL_RULES[0], seed=0)
+    walk = Pass(
+        trained.views, trained.manifest["n_layers"], trained.manifest["levels"], convention, LEVEL_RULES[0], seed=0
+    )
     by_pair = dict(iter(scores.groupby("pair_id")[convention.score]))
     ids = {pair.pair_id for pair in wanted.pairs}
     maps: dict[int, dict] = {}

@@ -133,14 +133,14 @@ def measure(
         seed=settings.seed,
     )
     row = _row_of(example, inputs.pairs, sample)
-    walk = Pass(views, n_layers, convention, level_rule, settings.seed, row)
+    walk = Pass(views, n_layers, inputs.trained.manifest["levels"], convention, level_rule, settings.seed, row)
     splits = {"trained": _run(walk, inputs.trained, sample)}
     if inputs.random_init is not None:
         splits["random_init"] = _run(walk, inputs.random_init, sample)
     sample, splits = _measured(sample, splits)
     rule = IntervalRule.of(convention, settings.level)
     scores = _all_scores(splits, sample, views, convention)
-    tables, best = _tables(splits, scores, sample, names(views), settings, rule)
+    tables, best = _tables(splits, scores, sample, walk, settings, rule)
     gold_summary, tables["aer"] = _gold(inputs, settings, convention, rule)
     if gold_summary:
         best["aer"] = gold_summary.pop("best")
@@ -210,11 +210,12 @@ def _tables(
     splits: dict[str, Collected],
     scores: Scores,
     sample: Sample,
-    views: Sequence[str],
+    walk: Pass,
     settings: Align,
     rule: IntervalRule,
 ) -> tuple[dict[str, pd.DataFrame], dict]:
     """Return the tables over the dictionary links, and the best layers."""
+    views, states = names(walk.views), walk.states
     trained, matched = splits["trained"], match_values(splits, sample)
     sums: Sums = {name: split.plan for name, split in splits.items()} | {"position": trained.plan_position}
     resampler = Resampler(len(sample.ids), resamples=settings.resamples, seed=settings.seed)
@@ -225,7 +226,7 @@ def _tables(
     sums = {name: values[transported] for name, values in sums.items()}
     tables = {
         "curves": curves(scores, views, resampler, rule),
-        "matches": matches(matched, splits, few, rule),
+        "matches": matches(matched, splits, states, few, rule),
         "plan_correlation": plan_correlation(sums, views, few, rule),
     }
     draws = {"resamples": settings.resamples, "seed": settings.seed}
@@ -238,12 +239,13 @@ def _tables(
     again = Resampler(len(second), **draws), Resampler(len(few_second), **draws)
     tables["paired"] = pd.concat(
         [
-            paired_differences(scores, matched, sums, views, resampler, few, rule, half="all"),
-            paired_differences(*on_second, views, *again, rule, half="second"),
+            paired_differences(scores, matched, sums, views, resampler, few, rule, half="all", states=states),
+            paired_differences(*on_second, views, *again, rule, half="second", states=states),
         ],
         ignore_index=True,
     )
-    return tables, best_layers(scores, matched["trained"], sums["trained"], views, rule=rule, **draws)
+    best = best_layers(scores, matched["trained"], sums["trained"], views, states=states, rule=rule, **draws)
+    return tables, best
 
 
 def score_table(trained: Collected, sample: Sample, views: Sequence[str]) -> pd.DataFrame:
@@ -263,6 +265,7 @@ def _gold(
         inputs.gold_blocks.blocks,
         inputs.gold,
         views=inputs.gold_blocks.views,
+        levels=manifest["levels"],
         n_layers=manifest["n_layers"],
         convention=convention,
         n_blocks=manifest.get("n_pairs"),
@@ -300,9 +303,9 @@ def _counts(splits: Mapping[str, Collected], sample: Sample, views: Sequence[str
 
 
 def _by_layer(masses: Mapping[str, np.ndarray], views: Sequence[str]) -> dict:
-    """Return the mean over pairs by split, view and layer."""
+    """Return the mean over pairs by split, view and layer, NaN where no pair is known."""
     return {
-        name: {view: np.nanmean(mass[:, v], axis=0).tolist() for v, view in enumerate(views)}
+        name: {view: np.ma.masked_invalid(mass[:, v]).mean(0).filled(np.nan).tolist() for v, view in enumerate(views)}
         for name, mass in masses.items()
     }
 

@@ -68,7 +68,7 @@ def headline(summary: dict) -> dict:
     numbers = {
         "n_pairs": summary["n_pairs"],
         "correspondence": {row["view"]: short(row) for row in best["scores"] if row["score"] == score},
-        "match": short(best["match"][0]),
+        "match": {"states": best["match"][0]["states"], **short(best["match"][0])},
         "plan_correlation": {row["view"]: short(row) for row in best["plan_correlation"]},
     }
     if "aer" in best:
@@ -80,7 +80,7 @@ def example_of(blocks: PairBlocks, pairs: Sequence[SentencePair], sample: Sample
     """Return the pair of Figure 1 as plain numbers: blocks by view and layer, and the plan beside each layer.
 
     Matrices are (tgt, src). `position` is the pair's place among the selected pairs, `cost_level` the level
-    of the cost that the plan of a layer is made from.
+    of the cost that the plan of a layer is made from, in the states of the view's own step.
     """
     position = next(i for i, pair in enumerate(pairs) if pair.pair_id == blocks.pair_id)
     pair, layers = pairs[position], range(1, walk.n_layers + 1)

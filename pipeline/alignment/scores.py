@@ -53,7 +53,7 @@ def score_links(attention: Float[np.ndarray, "*lead tgt src"], links: Links) -> 
     n_links = len(links)
     mass = np.trace(part, axis1=-2, axis2=-1)
     norm = np.sqrt(np.square(part).sum((-2, -1)))
-    cosine = np.divide(mass, norm * np.sqrt(n_links), out=np.zeros_like(mass), where=norm > 0)
+    cosine = np.divide(mass, norm * np.sqrt(n_links), out=np.zeros_like(mass), where=norm != 0)
     return np.stack([mass, mass / n_links, cosine, cosine - 1 / np.sqrt(n_links)], axis=-1)
 
 
@@ -104,7 +104,7 @@ def unit_source_words(attention: Float[np.ndarray, "*lead tgt src"]) -> Float[np
     The paper's notebook does this before it crops; a source word without any attention keeps its zeros.
     """
     norm = np.linalg.norm(attention, axis=-2, keepdims=True)
-    return np.divide(attention, norm, out=np.zeros_like(attention), where=norm > 0)
+    return np.divide(attention, norm, out=np.zeros_like(attention), where=norm != 0)
 
 
 def without_last_words(links: Links, *, n_src: int, n_tgt: int) -> Int[np.ndarray, "kept 2"]:

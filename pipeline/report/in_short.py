@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.claims import Claim
-from pipeline.conventions import view_of
+from pipeline.conventions import label_of
 
 LINES = ("grows_with_depth", "above_controls", "embeddings_match", "attention_is_plan", "below_position_error")
 
@@ -59,4 +59,4 @@ def in_short(claims: Sequence[Claim], translators: Sequence[str]) -> list[Line]:
 
 def view_name(claim: Claim) -> str:
     """Return the view of a claim in words, empty where it has none."""
-    return view_of(claim.view).label if claim.view else ""
+    return label_of(claim.view) if claim.view else ""

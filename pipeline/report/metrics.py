@@ -12,7 +12,7 @@ from pipeline.params import Corpus, Translator
 
 COLUMNS = {
     "curves": ("control", "view", "layer", "score", "value", "low", "high", "n_pairs"),
-    "matches": ("control", "layer", "value", "low", "high", "n_pairs", "n_tied"),
+    "matches": ("control", "states", "layer", "value", "low", "high", "n_pairs", "n_tied"),
     "plan_correlation": ("control", "view", "layer", "value", "low", "high", "n_pairs"),
     "aer": ("source", "view", "layer", "method", "aer", "precision", "recall", "f1", "n_pairs", "aer_low", "aer_high"),
 }

@@ -13,6 +13,7 @@ from pipeline.report.tables import Table
 from pipeline.report.wording import count, reason
 
 PAGE_PACKAGES = ("jinja2", "matplotlib", "pandas", "pyarrow", "seaborn")
+GIVEN = {"source_code": "source code", "target_code": "target code", "before_source": "before each source sentence:"}
 DEMO_FOLDER = "data/demo"
 LICENCES = {
     ("text", "demo"): "written for this project; CC0 (data/demo/LICENSE)",
@@ -57,8 +58,11 @@ def models_table(manifests: Mapping[str, Mapping], params: Params) -> Table:
         reads = {
             "cross": "cross-attention, decoder over encoder",
             "joint": "self-attention of one encoder over both sides",
+            "prompt": "self-attention of a language model over a prompt",
         }
         positions = f"; target positions {spec.positions}" if spec.positions else ""
+        told = manifest.get("conventions", {})
+        given = "".join(f"; {name} {told[key]}" for key, name in GIVEN.items() if key in told)
         rows.append(
             [
                 name,
@@ -66,7 +70,7 @@ def models_table(manifests: Mapping[str, Mapping], params: Params) -> Table:
                 manifest.get("revision") or ("demo translator" if name in demo_translators(params) else "not recorded"),
                 count(manifest["n_parameters"]) if manifest.get("n_parameters") else "–",
                 f"{manifest['n_layers']} × {manifest.get('n_heads') or '–'}",
-                reads[manifest["reads"]] + positions,
+                reads[manifest["reads"]] + positions + given,
                 f"{manifest.get('dtype', '–')}, {manifest.get('device', '–')}, {manifest.get('tokens_per_batch', '–')} tokens a batch",
             ]
         )

@@ -1,4 +1,4 @@
-"""Stage `extract@NAME`: word-level blocks of one translator, of its fresh-weights control and of the gold set."""
+"""Stage `extract@NAME`: word-level blocks of one translator, of its controls and of the gold set."""
 
 from pathlib import Path
 
@@ -17,16 +17,16 @@ CORPUS, WORK = Path("data/corpus"), Path("work")
 
 
 def main(name: str) -> None:
-    """Write `data/attention/NAME/{trained,random_init,gold}`."""
+    """Write `data/attention/NAME/{trained,gold}` and a folder a control and seed."""
     params = load_params()
     check_translator(params, name)
     spec, settings, corpus = params.translators[name], params.extract, params.corpus
     convention = convention_of(params.convention)
     pairs = read_pairs(CORPUS / "pairs.parquet")
-    splits: list[tuple[str, Control, list[SentencePair]]] = [(control, control, pairs) for control in settings.controls]
+    splits: list[tuple[str, Control, int, list[SentencePair]]] = [(*split, pairs) for split in settings.splits]
     if gold := read_gold(CORPUS / "gold.parquet"):
-        splits.append(("gold", "trained", [item.pair for item in gold]))
-    for split, control, sentences in splits:
+        splits.append(("gold", "trained", settings.seed, [item.pair for item in gold]))
+    for split, control, seed, sentences in splits:
         texts, sentence = model_text(
             sentences,
             convention=convention,
@@ -34,13 +34,16 @@ def main(name: str) -> None:
             src_lang=corpus.src_lang,
             tgt_lang=corpus.tgt_lang,
         )
+        # Every head of every gold pair is kept.
+        heads_pairs = len(sentences) if split == "gold" else settings.heads_pairs
         extract(
             name,
             spec,
-            settings,
+            settings.model_copy(update={"seed": seed, "heads_pairs": heads_pairs}),
             texts,
             control=control,
             split=split,
+            languages=corpus.pair,
             convention=convention,
             sentence=sentence,
             work=WORK,

@@ -76,6 +76,11 @@ class Measured:
         """Number of attention layers."""
         return len(next(iter(self.summary["other_side_mass"]["trained"].values())))
 
+    @property
+    def best_states(self) -> str:
+        """Where the word vectors are taken that match best, chosen on the first half of the sentences."""
+        return self.summary["best"]["match"][0]["states"]
+
     def best_layer(self, score: str, view: str) -> int:
         """Return the layer that was chosen on the first half of the sentences."""
         best = self.summary["best"]

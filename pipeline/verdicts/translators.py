@@ -165,7 +165,7 @@ def _rows(t: Measured, asked: Asked) -> Iterator[Estimate]:
     for compared in asked.comparisons:
         score = t.score if compared.score == HEADLINE else compared.score
         half = "all" if compared.layer == "last" else "second"
-        for view in [""] if score == "match" else t.views:
+        for view in [t.best_states] if score == "match" else t.views:
             chosen = t.n_layers if compared.layer == "last" else t.best_layer(score, view)
             for row in t.paired:
                 if (row.half, row.view, row.score) == (half, view, score) and row.against in compared.against:

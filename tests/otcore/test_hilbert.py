@@ -57,7 +57,7 @@ def test_distance_is_that_of_the_worse_side_in_units_of_reg(side):
     assert distance_to(moved, Duals(zero, zero), reg=0.25).item() == pytest.approx(2.0)
 
 
-@pytest.mark.parametrize("shape", [(2, 4, 3), (2, 3, 5), (1, 1, 4), (2, 2, 2)])
+@pytest.mark.parametrize("shape", [(2, 4, 3), (2, 3, 5), (1, 1, 4), (1, 3, 1), (2, 2, 2)])
 def test_phi_and_eta_by_brute_force_over_all_quadruples(shape):
     log_kernel, log_a, log_b = normal(0, shape, (shape[0], shape[2]), (shape[0], shape[2]))
     phi = brute_force_phi(log_kernel)

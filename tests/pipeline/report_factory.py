@@ -15,7 +15,7 @@ from pipeline.alignment.explorer import Wanted, explore, write_shown
 from pipeline.alignment.measure import Inputs, Split, measure
 from pipeline.alignment.results import write_metrics
 from pipeline.attention.store import PairBlocks, sha256, write_shard
-from pipeline.conventions import CORRECTED, VIEWS, convention_of, names
+from pipeline.conventions import CORRECTED, STATES, VIEWS, convention_of, names
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.pharaoh import GoldLinks
 from pipeline.lexicon.links import PairLinks
@@ -111,7 +111,8 @@ class Project:
         blocks = [_blocks(p, links[p.pair_id], self.n_layers, strength, reads, rng) for p in pairs]
         write_shard(folder / "blocks-000.arrow", blocks)
         manifest = {
-            "schema": SCHEMA, "translator": name, "split": split, "control": split, "model": f"data/demo/{name}",
+            "schema": SCHEMA, "levels": dict.fromkeys(STATES[reads][:2], self.n_layers + 1),
+            "translator": name, "split": split, "control": split, "model": f"data/demo/{name}",
             "model_class": "MarianMTModel", "revision": None, "n_parameters": 5_312_000, "reads": reads,
             "views": names(VIEWS[reads]), "n_layers": self.n_layers, "n_heads": 6,
             "conventions": {"tokens_to_words": "sum over source tokens", "heads": "mean"}, "dtype": "float32",
@@ -143,8 +144,9 @@ def _blocks(pair, links, n_layers, strength, reads, rng) -> PairBlocks:
     return PairBlocks(
         pair_id=pair.pair_id,
         attention=attention.astype(np.float32),
-        cost=(2 - 2 * cosine).astype(np.float32),
-        cosine=cosine.astype(np.float32),
+        cost={kind: (2 - 2 * cosine).astype(np.float32) for kind in STATES[reads][:2]},
+        cosine={kind: cosine.astype(np.float32) for kind in STATES[reads][:2]},
+        cosine_raw={kind: cosine.astype(np.float32) for kind in STATES[reads][:2]},
         special=np.full((2, n_layers), 0.1, dtype=np.float32),
         src_pieces=np.ones(n_src, dtype=np.float32),
         tgt_pieces=np.ones(n_tgt, dtype=np.float32),

@@ -23,6 +23,7 @@ from pipeline.errors import PipelineError
 from pipeline.params import Align
 
 N_LAYERS = 3
+LEVELS = {"input_step": N_LAYERS + 1, "output_step": N_LAYERS + 1}
 SETTINGS = Align(transport_pairs=20, resamples=200, level=0.9)
 
 
@@ -43,8 +44,10 @@ def make_blocks(pair, links, strength, rng, views=2):
     return PairBlocks(
         pair_id=pair.pair_id,
         attention=(0.9 * weight / weight.sum(-1, keepdims=True)).astype(np.float32),
-        cost=2 - 2 * cosine,
-        cosine=cosine,
+        # Levels in reverse: the two kinds of states must not be mistaken for each other.
+        cost={"output_step": 2 - 2 * cosine, "input_step": 2 - 2 * cosine[::-1]},
+        cosine=dict.fromkeys(LEVELS, cosine),
+        cosine_raw=dict.fromkeys(LEVELS, cosine),
         special=np.full((views, N_LAYERS), 0.1, dtype=np.float32),
         src_pieces=np.full(n_src, 2, dtype=np.float32),
         tgt_pieces=np.ones(n_tgt, dtype=np.float32),
@@ -53,7 +56,7 @@ def make_blocks(pair, links, strength, rng, views=2):
 
 def manifest(split="trained", **more):
     return {
-        "schema": SCHEMA, "translator": "tiny", "split": split, "model": "data/demo/tiny", "revision": None, "reads": "cross",
+        "schema": SCHEMA, "levels": LEVELS, "translator": "tiny", "split": split, "model": "data/demo/tiny", "revision": None, "reads": "cross",
         "views": names(VIEWS["cross"]), "n_layers": N_LAYERS, "conventions": {"heads": "mean"},
         "skipped": {"too_long": 2}, **more,
     }  # fmt: skip
@@ -100,13 +103,13 @@ def whole(metrics):
 def test_tables_hold_every_combination_once(metrics):
     assert tuple(metrics.tables) == TABLES
     keys = {
-        "curves": ["control", "view", "layer", "score"], "matches": ["control", "layer"],
+        "curves": ["control", "view", "layer", "score"], "matches": ["control", "states", "layer"],
         "plan_correlation": ["control", "view", "layer"], "paired": ["half", "view", "layer", "score", "against"],
         "aer": ["source", "view", "layer", "method"],
     }  # fmt: skip
     n_rows = {
-        "curves": 5 * 2 * 3 * 4, "matches": 4 * 4, "plan_correlation": 3 * 2 * 3,
-        "paired": 2 * (4 * 2 * 3 * 4 + 2 * 2 * 4 + 3 * 4 + 2 * 2 * 3), "aer": 2 * 3 * 6 + 4 * 2 * 6 + 3,
+        "curves": 5 * 2 * 3 * 4, "matches": 4 * 2 * 4, "plan_correlation": 3 * 2 * 3,
+        "paired": 2 * (4 * 2 * 3 * 4 + 2 * 2 * 4 + 3 * 2 * 4 + 2 * 2 * 3), "aer": 2 * 3 * 6 + 2 * 4 * 2 * 6 + 3,
     }  # fmt: skip
     for name, table in metrics.tables.items():
         assert not table.duplicated(keys[name]).any(), name
@@ -157,11 +160,11 @@ def test_a_translator_that_aligns_beats_every_control_and_one_that_does_not_beat
 
 def test_paired_differences_are_those_of_the_curves(metrics):
     curves = metrics.tables["curves"].set_index(["control", "view", "layer", "score"])["value"]
-    matched = metrics.tables["matches"].set_index(["control", "layer"])["value"]
+    matched = metrics.tables["matches"].set_index(["control", "states", "layer"])["value"]
     plans = metrics.tables["plan_correlation"].set_index(["control", "view", "layer"])["value"]
     for row in whole(metrics).itertuples():
         if row.score == "match":
-            expected = matched["trained", row.layer] - matched[row.against, row.layer]
+            expected = matched["trained", row.view, row.layer] - matched[row.against, row.view, row.layer]
         elif row.score == "plan_correlation":
             expected = plans["trained", row.view, row.layer] - plans[row.against, row.view, row.layer]
         elif row.against == "first_layer":
@@ -204,7 +207,7 @@ def test_plan_correlation_pools_word_pairs(unaligned):
     table = measure(unaligned, SETTINGS.model_copy(update={"transport_pairs": 99})).tables["plan_correlation"]
     attention, plan, alone = [], [], []
     for block in unaligned.trained.blocks:
-        rows = exact_masses(block.cost[1]).T
+        rows = exact_masses(block.cost["output_step"][1]).T
         rows = rows / rows.sum(1, keepdims=True)
         attention.append(block.attention[0, 1].ravel())
         plan.append(rows.ravel())
@@ -213,6 +216,34 @@ def test_plan_correlation_pools_word_pairs(unaligned):
     assert row["value"] == pytest.approx(np.corrcoef(np.concatenate(attention), np.concatenate(plan))[0, 1], abs=1e-6)
     assert row["sentence_mean"] == pytest.approx(np.mean(alone), abs=1e-6)
     assert (row["n_pairs"], row["n_undefined"]) == (40, 0)
+
+
+def test_a_plan_is_of_the_states_of_the_views_own_step(unaligned):
+    measured = measure(unaligned, SETTINGS)
+    (block,) = (b for b in unaligned.trained.blocks if b.pair_id == measured.example["pair_id"])
+    for view, level in (("output_step", 2), ("input_step", 1)):  # the third layer reads level 2
+        plan = exact_masses(block.cost["output_step"][level]).T
+        np.testing.assert_allclose(measured.example["plan"][view]["3"], plan / plan.sum(1, keepdims=True), atol=1e-6)
+
+
+def test_layers_that_cannot_see_a_pair_are_left_out_of_it(unaligned):
+    blocks = list(unaligned.trained.blocks)
+    hidden = blocks[0].attention.copy()
+    hidden[:, 2] = np.nan
+    first = replace(blocks[0], attention=hidden)
+    gold = {blocks[0].pair_id: GoldLinks(unaligned.links[blocks[0].pair_id], np.empty((0, 2), dtype=int))}
+    changed = replace(
+        unaligned,
+        trained=replace(unaligned.trained, blocks=[first, *blocks[1:]]),
+        gold=gold,
+        gold_blocks=Split(manifest("gold"), [first]),
+    )
+    got = measure(changed, SETTINGS.model_copy(update={"transport_pairs": 99}))
+    for table in ("curves", "plan_correlation"):
+        rows = got.tables[table].query("control == 'trained'").groupby("layer")["n_pairs"].agg(["min", "max"])
+        assert rows.values.tolist() == [[40, 40], [40, 40], [39, 39]]
+    aer = got.tables["aer"].query("source == 'attention'").groupby("layer")["aer"].count()
+    assert aer.tolist() == [12, 12, 0], "no error rate of a layer that saw nothing"
 
 
 def test_level_rule_says_which_plan_stands_beside_a_layer(unaligned):
@@ -225,7 +256,7 @@ def test_level_rule_says_which_plan_stands_beside_a_layer(unaligned):
 
 def test_alignment_error_of_blocks_and_baselines(metrics):
     table = metrics.tables["aer"].set_index(["source", "view", "layer", "method"])
-    assert table.loc[("embedding", "", 2, "transport_cosine"), "aer"] < 0.4
+    assert table.loc[("embedding", "input_step", 2, "transport_cosine"), "aer"] < 0.4
     assert (table["n_pairs"] == 20).all()
     assert (table["aer_low"] <= table["aer"]).all()
     assert (table["aer"] <= table["aer_high"]).all()

@@ -1,5 +1,6 @@
 """How many layers: solvers against those of otcore, the formula, and faults that turn the verdicts."""
 
+import json
 import math
 
 import numpy as np
@@ -193,6 +194,12 @@ def test_tables_of_the_study(small):
     for row in fits.itertuples():
         plan = scaled_problems(row.n, row.reg, range(row.seed, row.seed + 1)).plan
         assert row.factor_predicted == pytest.approx(spectral_rate(plan, row.step_ratio).item())
+
+
+def test_the_published_study_is_of_the_sizes_of_today(project):
+    text = (project / "reports" / "metrics" / "certificate.json").read_text(encoding="utf-8")
+    (published,) = (entry for entry in json.loads(text) if entry["id"] == "rate_is_geometric")
+    assert published["setting"]["n_reg"] == [[n, pytest.approx(0.05 * share)] for n, share in rates.STUDIED]
 
 
 def test_the_formula_for_ratios_up_to_two_is_an_erratum_beyond_and_the_swing_mends_it():

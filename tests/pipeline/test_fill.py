@@ -130,7 +130,7 @@ def test_what_is_wrong_is_not_filled(text, match, short):
 
 def test_the_command_says_what_it_added(capsys, short, monkeypatch, project):
     monkeypatch.chdir(project)
-    text = WHOLE.replace("  seed: 2026                 # of the fresh weights\n", "")
+    text = WHOLE.replace("  seed: 2026                 # of the fresh and shuffled weights\n", "")
     short.write_text(text, encoding="utf-8")
     note = f"{short}: note: extract.seed: left out, and dvc may miss it; --fill adds what is left out"
     assert run(capsys, "validate", short) == (0, [note, f"{short}: every key is right"], [])

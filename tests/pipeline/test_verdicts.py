@@ -30,7 +30,16 @@ def planted(*, changed=(), gold=None, n_layers=3, n_pairs=100, p=1e-6):
     intervals = dict(changed)
     rows = [
         Paired(
-            half, "" if score == "match" else "output_step", layer, score, against, low + 0.05, low, high, n_pairs, p
+            half,
+            "encoder" if score == "match" else "output_step",
+            layer,
+            score,
+            against,
+            low + 0.05,
+            low,
+            high,
+            n_pairs,
+            p,
         )
         for half in ("all", "second")
         for score, controls in CONTROLS.items()
@@ -40,7 +49,7 @@ def planted(*, changed=(), gold=None, n_layers=3, n_pairs=100, p=1e-6):
     ]
     best = {
         "scores": [{"view": "output_step", "score": "mean_mass", "layer": BEST}],
-        "match": [{"layer": BEST}],
+        "match": [{"states": "encoder", "layer": BEST}],
         "plan_correlation": [{"view": "output_step", "layer": BEST}],
     }
     if gold:
@@ -112,7 +121,12 @@ def test_best_layers_are_judged_on_the_sentences_on_which_they_were_not_chosen()
     assert found["embeddings_match", "match_above_position"].verdict == "supported"
     found, _ = decided(planted(changed={("match", "position", "second"): BELOW}))
     claim = found["embeddings_match", "match_above_position"]
-    assert (claim.verdict, claim.layer, claim.view, claim.figure) == ("not supported", BEST, "", "figure7_planted")
+    assert (claim.verdict, claim.layer, claim.view, claim.figure) == (
+        "not supported",
+        BEST,
+        "encoder",
+        "figure7_planted",
+    )
 
 
 def test_every_layer_control_view_and_translator_is_corrected_for():
