@@ -21,10 +21,10 @@ from pipeline.alignment.scores import (
 from pipeline.alignment.transport import (
     N_SUMS,
     correlation_sums,
-    exact_masses,
     level_of,
     match_links,
     plan_for_view,
+    word_plan,
 )
 from pipeline.attention.store import ByStates, PairBlocks
 from pipeline.conventions import Convention, View
@@ -184,8 +184,6 @@ class Pass:
         Number of levels by kind of states.
     convention : Convention
         `paper` and `notebook` take the mean over the tokens of a seen word.
-    level_rule : str
-        Which plan stands beside which layer.
     seed : int
         Shuffles before ties are broken, the same for every split.
     example : int
@@ -198,7 +196,6 @@ class Pass:
     n_layers: int
     levels: Mapping[str, int]
     convention: Convention
-    level_rule: str
     seed: int
     example: int = 0
     label: str = "blocks"
@@ -264,9 +261,9 @@ class Pass:
 
     def plans(self, cost: ByStates) -> Float[np.ndarray, "view layer tgt src"]:
         """Return the exact plan beside each layer, of the states of the view's own step, laid out as its blocks."""
-        levels = [level_of(layer, self.level_rule) for layer in range(1, self.n_layers + 1)]
-        masses = {kind: [exact_masses(cost[kind][level]) for level in levels] for kind in _kinds(self.views)}
-        return np.stack([[plan_for_view(plan, view) for plan in masses[view.states]] for view in self.views])
+        levels = [level_of(layer) for layer in range(1, self.n_layers + 1)]
+        plans = {kind: [word_plan(cost[kind][level]) for level in levels] for kind in _kinds(self.views)}
+        return np.stack([[plan_for_view(plan, view) for plan in plans[view.states]] for view in self.views])
 
 
 def _kinds(views: Sequence[View]) -> set[str]:
