@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         zero_duals,
     )
     from otcore.hilbert import hilbert_metric, log_phi
-    from otcore.plans import Plan, entropic_plan, exact_plan, pad_costs, partial_plan, unbalanced_plan
+    from otcore.plans import Padded, Plan, entropic_plan, exact_plan, pad_costs, partial_plan, unbalanced_plan
     from otcore.prompt import columns, engineered_prompt, plain_prompt
     from otcore.sorting import sort, sorting_plan
     from otcore.terms import Duals, point_mass
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ConstructedWeights",
     "Duals",
+    "Padded",
     "Plan",
     "TransportError",
     "TransportTransformer",
@@ -93,7 +94,7 @@ _HOMES = {
         "zero_duals",
     ),
     "hilbert": ("hilbert_metric", "log_phi"),
-    "plans": ("Plan", "entropic_plan", "exact_plan", "pad_costs", "partial_plan", "unbalanced_plan"),
+    "plans": ("Padded", "Plan", "entropic_plan", "exact_plan", "pad_costs", "partial_plan", "unbalanced_plan"),
     "prompt": ("columns", "engineered_prompt", "plain_prompt"),
     "sorting": ("sort", "sorting_plan"),
     "terms": ("Duals", "point_mass"),

@@ -9,6 +9,7 @@ from pipeline._messages import explain
 from pipeline._yaml import read_yaml
 from pipeline.conventions import STATES, VIEWS, ConventionName, StatesName, convention_of
 from pipeline.errors import PipelineError
+from pipeline.methods import MatchSettings, Method
 from pipeline.migrate import refuse_outdated
 
 TABLE_SUFFIXES = (".tsv", ".parquet", ".jsonl")
@@ -267,10 +268,25 @@ class Extract(Block):
 class Align(Block):
     """How attention is scored; `transport_pairs` and `resamples` bound the work."""
 
+    methods: Annotated[tuple[Method, ...], BeforeValidator(_as_tuple), Field(min_length=1)] = (
+        "argmax_tgt",
+        "argmax_src",
+        "intersection",
+        "itermax",
+        "transport",
+        "partial",
+    )
+    method_settings: MatchSettings = MatchSettings()
+
     transport_pairs: Count = 240
     resamples: Count = 2000
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     seed: Seed = 2026
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Align":
+        _unique("methods", self.methods)
+        return self
 
 
 class Gold(Block):

@@ -16,6 +16,6 @@ batch solver is not used: in 0.9.7 it is wrong without an entropic term.
 
 from otcore.plans.entropic import entropic_plan, unbalanced_plan
 from otcore.plans.exact import exact_plan, partial_plan
-from otcore.plans.problems import Plan, pad_costs
+from otcore.plans.problems import Padded, Plan, pad_costs
 
-__all__ = ["Plan", "entropic_plan", "exact_plan", "pad_costs", "partial_plan", "unbalanced_plan"]
+__all__ = ["Padded", "Plan", "entropic_plan", "exact_plan", "pad_costs", "partial_plan", "unbalanced_plan"]

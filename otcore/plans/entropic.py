@@ -8,7 +8,7 @@ import numpy as np
 from otcore._arrays import as_numpy, like, namespace
 from otcore._checks import check_choice, check_count, check_positive
 from otcore.plans.exact import dearest_cost
-from otcore.plans.problems import Plan, read_problems
+from otcore.plans.problems import Padded, Plan, read_problems
 from otcore.plans.sweeps import Entropic, run
 from otcore.terms import Array, ArrayLike, Duals, Marginals
 
@@ -19,13 +19,11 @@ FAR = 1e9
 
 
 def entropic_plan(
-    cost: ArrayLike,
+    cost: ArrayLike | Padded,
     *,
     reg: float,
     src_mass: ArrayLike | None = None,
     tgt_mass: ArrayLike | None = None,
-    src_real: ArrayLike | None = None,
-    tgt_real: ArrayLike | None = None,
     marginals: Marginals = "unit",
     max_sweeps: int = 10_000,
     threshold: float = 1e-9,
@@ -35,13 +33,13 @@ def entropic_plan(
 
     Parameters
     ----------
-    cost : float list, array or tensor, shape (src, tgt) or (batch, src, tgt)
+    cost : float list, array or tensor, shape (src, tgt) or (batch, src, tgt), or Padded
         Finite. As many rows as columns unless masses are given or `marginals` is "uniform". Only differences within a
         problem matter.
     reg : float
         Entropic weight lam, in units of the cost, greater than 0. Small ones are reached by halving, and never
         overflow.
-    src_mass, tgt_mass, src_real, tgt_real, marginals
+    src_mass, tgt_mass, marginals
         As in `exact_plan`.
     max_sweeps : int
         Most sweeps; a problem stops for itself as soon as it has converged, so a batch gives what a loop gives. Every
@@ -71,15 +69,7 @@ def entropic_plan(
     check_positive("threshold", threshold, remedy="1e-9 suits float64.")
     check_count("max_sweeps", max_sweeps)
     check_choice("solver", solver, SOLVERS)
-    given = read_problems(
-        cost,
-        src_mass=src_mass,
-        tgt_mass=tgt_mass,
-        src_real=src_real,
-        tgt_real=tgt_real,
-        marginals=marginals,
-        equal_totals=True,
-    )
+    given = read_problems(cost, src_mass, tgt_mass, marginals, equal_totals=True)
     problems = Entropic(given.cost, given.src_mass, given.tgt_mass, float(reg))
     with np.errstate(all="ignore"):  # log 0 is -inf, and says so
         near = _brought_together(problems)
@@ -92,14 +82,12 @@ def entropic_plan(
 
 
 def unbalanced_plan(
-    cost: ArrayLike,
+    cost: ArrayLike | Padded,
     *,
     reg: float,
     reg_marginal: float,
     src_mass: ArrayLike | None = None,
     tgt_mass: ArrayLike | None = None,
-    src_real: ArrayLike | None = None,
-    tgt_real: ArrayLike | None = None,
     marginals: Marginals = "unit",
     max_sweeps: int = 10_000,
     threshold: float = 1e-9,
@@ -111,13 +99,13 @@ def unbalanced_plan(
 
     Parameters
     ----------
-    cost : float list, array or tensor, shape (src, tgt) or (batch, src, tgt)
+    cost : float list, array or tensor, shape (src, tgt) or (batch, src, tgt), or Padded
         Finite. Its level matters: what costs more than the marginals are worth is not moved. Need not be square.
     reg : float
         Entropic weight, in units of the cost, greater than 0.
     reg_marginal : float
         Price of the marginals, in units of the cost, greater than 0; large ones give the balanced plan.
-    src_mass, tgt_mass, src_real, tgt_real, marginals
+    src_mass, tgt_mass, marginals
         As in `exact_plan`, but the sums of both sides may differ.
     max_sweeps
         As in `entropic_plan`.
@@ -145,15 +133,7 @@ def unbalanced_plan(
     check_positive("reg_marginal", reg_marginal, remedy="The largest cost is a middle way.")
     check_positive("threshold", threshold, remedy="1e-9 suits float64.")
     check_count("max_sweeps", max_sweeps)
-    given = read_problems(
-        cost,
-        src_mass=src_mass,
-        tgt_mass=tgt_mass,
-        src_real=src_real,
-        tgt_real=tgt_real,
-        marginals=marginals,
-        equal_totals=False,
-    )
+    given = read_problems(cost, src_mass, tgt_mass, marginals, equal_totals=False)
     problems = Entropic(given.cost, given.src_mass, given.tgt_mass, float(reg), float(reg_marginal))
     with np.errstate(all="ignore"):
         duals, iterations = run(problems, max_sweeps, threshold)

@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from otcore._arrays import as_numpy
 from otcore._checks import broken_rule, check_positive
-from otcore.plans.problems import Plan, Problems, read_problems
+from otcore.plans.problems import Padded, Plan, Problems, read_problems
 from otcore.terms import ArrayLike, Duals, Marginals
 
 Matrix = Float[np.ndarray, "src tgt"]
@@ -27,12 +27,10 @@ class _Solved(NamedTuple):
 
 
 def exact_plan(
-    cost: ArrayLike,
+    cost: ArrayLike | Padded,
     *,
     src_mass: ArrayLike | None = None,
     tgt_mass: ArrayLike | None = None,
-    src_real: ArrayLike | None = None,
-    tgt_real: ArrayLike | None = None,
     marginals: Marginals = "unit",
     threshold: float = 1e-9,
 ) -> Plan:
@@ -40,12 +38,10 @@ def exact_plan(
 
     Parameters
     ----------
-    cost : float list, array or tensor, shape (src, tgt) or (batch, src, tgt)
+    cost : float list, array or tensor, shape (src, tgt) or (batch, src, tgt), or Padded
         Finite, of any size and sign. As many rows as columns unless masses are given or `marginals` is "uniform".
     src_mass, tgt_mass : float array, shape (batch, src) and (batch, tgt), optional
         Give both or none: masses at least 0, of equal sums. Of one problem, without the first axis.
-    src_real, tgt_real : bool array, shape (batch, src) and (batch, tgt); or int, shape (batch,), optional
-        False at padding, whose costs and masses are not read; or how many points are real, padding last.
     marginals : {"unit", "uniform"}
         Mass of a point where no masses are given: 1, or 1 over the number of real points of its side.
     threshold : float
@@ -70,26 +66,16 @@ def exact_plan(
     ([[0.0, 1.0], [1.0, 0.0]], True)
     """
     check_positive("threshold", threshold, remedy="1e-9 suits float64.")
-    problems = read_problems(
-        cost,
-        src_mass=src_mass,
-        tgt_mass=tgt_mass,
-        src_real=src_real,
-        tgt_real=tgt_real,
-        marginals=marginals,
-        equal_totals=True,
-    )
+    problems = read_problems(cost, src_mass, tgt_mass, marginals, equal_totals=True)
     return _solve(problems, 1.0, threshold)
 
 
 def partial_plan(
-    cost: ArrayLike,
+    cost: ArrayLike | Padded,
     *,
     share: float,
     src_mass: ArrayLike | None = None,
     tgt_mass: ArrayLike | None = None,
-    src_real: ArrayLike | None = None,
-    tgt_real: ArrayLike | None = None,
     marginals: Marginals = "unit",
     threshold: float = 1e-9,
 ) -> Plan:
@@ -97,12 +83,12 @@ def partial_plan(
 
     Parameters
     ----------
-    cost : float list, array or tensor, shape (src, tgt) or (batch, src, tgt)
+    cost : float list, array or tensor, shape (src, tgt) or (batch, src, tgt), or Padded
         Finite, of any size and sign; only differences matter. Need not be square.
     share : float
         In (0, 1]: mass that moves, relative to the total of the lighter side. With ``unit`` marginals and a share
         of 1 this is the best matching of the smaller side.
-    src_mass, tgt_mass, src_real, tgt_real, marginals, threshold
+    src_mass, tgt_mass, marginals, threshold
         As in `exact_plan`, but the sums of both sides may differ. `marginal_error` counts what rows and columns hold
         beyond their masses, and the error of the mass that moves.
 
@@ -131,15 +117,7 @@ def partial_plan(
     check_positive("share", share, remedy="1 moves everything.")
     if share > 1:
         raise broken_rule("share", "in (0, 1]", repr(share), "1 moves everything.")
-    problems = read_problems(
-        cost,
-        src_mass=src_mass,
-        tgt_mass=tgt_mass,
-        src_real=src_real,
-        tgt_real=tgt_real,
-        marginals=marginals,
-        equal_totals=False,
-    )
+    problems = read_problems(cost, src_mass, tgt_mass, marginals, equal_totals=False)
     return _solve(problems, share, threshold)
 
 
@@ -210,7 +188,8 @@ def _assignment(cost: Matrix, mass: float, n_moved: int) -> _Solved:
     match[np.setdiff1d(np.arange(n_src), rows)] = np.arange(n_tgt, len(extended))
     match[n_src:] = np.setdiff1d(np.arange(n_tgt), columns)
     src, tgt = _potentials(extended, match)
-    return _without_points_added(plan, src, tgt, np.full(n_src, mass), np.full(n_tgt, mass), n_moved * mass)
+    masses = np.full(n_src, mass), np.full(n_tgt, mass)
+    return _without_points_added(plan, (src, tgt), masses, n_moved * mass)
 
 
 def _potentials(cost: Matrix, match: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -241,15 +220,13 @@ def _with_one_more_point(cost: Matrix, src_mass: np.ndarray, tgt_mass: np.ndarra
     extended, src_mass, tgt_mass = extended[np.ix_(rows, columns)], src_mass[rows], tgt_mass[columns]
     plan, src, tgt = _network_simplex(extended, src_mass, tgt_mass * (src_mass.sum() / tgt_mass.sum()))
     masses = src_mass[:n_src], tgt_mass[:n_tgt]
-    return _without_points_added(plan[:n_src, :n_tgt], src, tgt, *masses, amount, low=low)
+    return _without_points_added(plan[:n_src, :n_tgt], (src, tgt), masses, amount, low=low)
 
 
 def _without_points_added(
     plan: Matrix,
-    src: np.ndarray,
-    tgt: np.ndarray,
-    src_mass: np.ndarray,
-    tgt_mass: np.ndarray,
+    potentials: tuple[np.ndarray, np.ndarray],
+    masses: tuple[np.ndarray, np.ndarray],
     amount: float,
     *,
     low: float = 0.0,
@@ -259,7 +236,7 @@ def _without_points_added(
     With U, V those of the extended problem and U', V' those added, u = U + V' and v = V + U' are at most 0, and
     u_i + v_j + price <= C_ij for price = low - U' - V': the dual objective is price * amount + mass.u + mass.v.
     """
-    n_src, n_tgt = plan.shape
+    (n_src, n_tgt), (src, tgt), (src_mass, tgt_mass) = plan.shape, potentials, masses
     src_added = src[n_src:].max() if len(src) > n_src else None
     tgt_added = tgt[n_tgt:].max() if len(tgt) > n_tgt else None
     if src_added is None and tgt_added is None:

@@ -42,6 +42,22 @@ class Plan(NamedTuple):
     converged: Array
 
 
+class Padded(NamedTuple):
+    """Problems of unequal size in one batch, to be given to a solver as its cost.
+
+    Attributes
+    ----------
+    cost : float array, shape (batch, src, tgt)
+        What stands at padding is not read, and neither are masses there.
+    src_real, tgt_real : bool array, shape (batch, src) and (batch, tgt); or int array, shape (batch,); or None
+        False at padding; or how many points are real, padding last; or all of them.
+    """
+
+    cost: ArrayLike
+    src_real: ArrayLike | None = None
+    tgt_real: ArrayLike | None = None
+
+
 class Problems(NamedTuple):
     """Problems in a batch, float64, in the kind in which they came.
 
@@ -72,20 +88,18 @@ class Problems(NamedTuple):
 
 
 def read_problems(
-    cost: ArrayLike,
-    *,
+    cost: ArrayLike | Padded,
     src_mass: ArrayLike | None,
     tgt_mass: ArrayLike | None,
-    src_real: ArrayLike | None,
-    tgt_real: ArrayLike | None,
     marginals: Marginals,
+    *,
     equal_totals: bool,
 ) -> Problems:
     """Return checked problems.
 
     Parameters
     ----------
-    cost, src_mass, tgt_mass, src_real, tgt_real, marginals
+    cost, src_mass, tgt_mass, marginals
         As in `exact_plan`.
     equal_totals : bool
         Whether both sides must have the same total.
@@ -95,6 +109,7 @@ def read_problems(
     TransportError
         As `exact_plan`.
     """
+    cost, src_real, tgt_real = cost if isinstance(cost, Padded) else Padded(cost)
     given = as_array("cost", cost)
     check_shape("cost", given, ("src", "tgt") if given.ndim == 2 else ("batch", "src", "tgt"))
     batch = given[None] if given.ndim == 2 else given
@@ -198,8 +213,8 @@ def _check_totals(src: Array, tgt: Array, *, equal: bool) -> None:
         )
 
 
-def pad_costs(costs: Sequence[ArrayLike]) -> tuple[Array, Array, Array]:
-    """Return problems of unequal size as one batch: costs, and which source and target points are real.
+def pad_costs(costs: Sequence[ArrayLike]) -> Padded:
+    """Return problems of unequal size as one batch: with masks of what is real.
 
     Parameters
     ----------
@@ -208,10 +223,8 @@ def pad_costs(costs: Sequence[ArrayLike]) -> tuple[Array, Array, Array]:
 
     Returns
     -------
-    cost : float array, shape (batch, src, tgt)
-        Of the kind and dtype of the first.
-    src_real, tgt_real : bool array, shape (batch, src) and (batch, tgt)
-        For the arguments of the same names.
+    Padded
+        Of the kind and dtype of the first matrix; masks are boolean arrays.
 
     Raises
     ------
@@ -220,8 +233,8 @@ def pad_costs(costs: Sequence[ArrayLike]) -> tuple[Array, Array, Array]:
 
     Examples
     --------
-    >>> cost, src_real, tgt_real = pad_costs([[[1.0]], [[1.0, 2.0], [3.0, 4.0]]])
-    >>> cost[0].tolist(), src_real.tolist()
+    >>> padded = pad_costs([[[1.0]], [[1.0, 2.0], [3.0, 4.0]]])
+    >>> padded.cost[0].tolist(), padded.src_real.tolist()
     ([[1.0, 0.0], [0.0, 0.0]], [[True, False], [True, True]])
     """
     if isinstance(costs, str) or not isinstance(costs, Sequence) or not costs:
@@ -236,4 +249,4 @@ def pad_costs(costs: Sequence[ArrayLike]) -> tuple[Array, Array, Array]:
     for i, matrix in enumerate(matrices):
         cost[i, : n_src[i], : n_tgt[i]] = xp.asarray(like(matrix if is_tensor(model) else as_numpy(matrix), model))
     real = [np.arange(n.max()) < n[:, None] for n in (n_src, n_tgt)]
-    return cost, like(real[0], model), like(real[1], model)
+    return Padded(cost, like(real[0], model), like(real[1], model))

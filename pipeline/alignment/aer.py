@@ -1,6 +1,6 @@
 """Alignment error of attention, word vectors and baselines against hand-made links, by layer and method."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -12,13 +12,13 @@ from pipeline.alignment.bootstrap import IntervalRule, Resampler
 from pipeline.alignment.collect import attention_by_convention, watched
 from pipeline.alignment.controls import nearest_position_links, same_index_links
 from pipeline.alignment.gold import COUNTS, Score, score_counts
-from pipeline.alignment.matching import link_mask
+from pipeline.alignment.matching import MatchSettings, link_mask
 from pipeline.attention.store import PairBlocks
 from pipeline.conventions import Convention, View, names
 from pipeline.corpus.pharaoh import GoldLinks
 from pipeline.errors import PipelineError
 
-TABLE_METHODS = ("argmax_tgt", "argmax_src", "intersection", "itermax", "transport", "partial")
+Kind = Literal["similarity", "cost"]
 COLUMNS = [
     "source",
     "view",
@@ -32,6 +32,17 @@ COLUMNS = [
     "aer_low",
     "aer_high",
 ]
+
+
+class Matching(NamedTuple):
+    """The methods of the table, in its order, and their options."""
+
+    methods: tuple[str, ...]
+    settings: MatchSettings
+
+    def masks(self, matrix: Float[np.ndarray, "src tgt"], kind: Kind) -> Iterator[Bool[np.ndarray, "src tgt"]]:
+        """Yield what each method links."""
+        return (link_mask(matrix, method, kind=kind, settings=self.settings) for method in self.methods)
 
 
 class Setting(NamedTuple):
@@ -70,12 +81,13 @@ def count_links(
     n_layers: int,
     levels: Mapping[str, int],
     convention: Convention,
+    matching: Matching,
     n_blocks: int | None = None,
 ) -> GoldCounts:
     """Return the counts of all settings on the pairs that have both blocks and hand-made links.
 
     Settings: every view and layer of attention and every kind (as the view) and level of the word vectors by
-    `TABLE_METHODS`, vectors once by squared distance (`transport_distance`) and once by centred cosine
+    every method of `matching`, vectors once by squared distance (`transport_distance`) and once by centred cosine
     (`transport_cosine`; as (1 + cosine) / 2), those of each side alone also by raw cosine; the baselines `position` (nearest relative position of every target word),
     `same_index` and `random` (each source word with a target word drawn at random: the exact expectation
     over draws).
@@ -85,7 +97,7 @@ def count_links(
     PipelineError
         If a hand-made link lies outside of its pair's block, or no pair has both.
     """
-    settings = _settings(names(views), n_layers, levels)
+    settings = _settings(names(views), n_layers, levels, matching.methods)
     rows = []
     for pair in watched(blocks, "gold", n_blocks):
         links = gold.get(pair.pair_id)
@@ -99,7 +111,7 @@ def count_links(
             )
             raise PipelineError(message)
         attention = attention_by_convention(pair, views, convention)
-        rows.append(_count_pair(pair, levels, attention, links.masks(n_src, n_tgt)))
+        rows.append(_count_pair(pair, levels, attention, links.masks(n_src, n_tgt), matching))
     if not rows:
         message = (
             f"gold: some pair must have both blocks and hand-made links, but none of {len(gold)} has; "
@@ -109,19 +121,19 @@ def count_links(
     return GoldCounts(settings, np.array(rows, dtype=np.float64).reshape(len(rows), len(settings), len(COUNTS)))
 
 
-def _settings(views: Sequence[str], n_layers: int, levels: Mapping[str, int]) -> list[Setting]:
+def _settings(views: Sequence[str], n_layers: int, levels: Mapping[str, int], methods: Sequence[str]) -> list[Setting]:
     attention = [
         Setting("attention", view, layer, method)
         for view in views
         for layer in range(1, n_layers + 1)
-        for method in TABLE_METHODS
+        for method in methods
     ]
     embedding = [
         Setting("embedding", states, level, f"{method}_{measure}")
         for states in sorted(levels)
         for level in range(levels[states])
         for measure in _measures(states)
-        for method in TABLE_METHODS
+        for method in methods
     ]
     baseline = [POSITION, *(Setting("baseline", "", None, name) for name in ("same_index", "random"))]
     return attention + embedding + baseline
@@ -137,19 +149,19 @@ def _count_pair(
     levels: Mapping[str, int],
     attention: Float[np.ndarray, "view layer tgt src"],
     masks: tuple[Bool[np.ndarray, "src tgt"], Bool[np.ndarray, "src tgt"]],
+    matching: Matching,
 ) -> list[list[int] | list[float]]:
-    rows: list[list[int] | list[float]] = [
-        # A layer that cannot see all words of the pair is not judged by it.
-        [0] * len(COUNTS) if np.isnan(block).any() else _count(link_mask(block.T, method), *masks)
-        for layers in attention
-        for block in layers
-        for method in TABLE_METHODS
-    ]
+    rows: list[list[int] | list[float]] = []
+    for block in attention.reshape(-1, *attention.shape[2:]):
+        if np.isnan(block).any():  # a layer that cannot see all words of the pair is not judged by it
+            rows += [[0] * len(COUNTS)] * len(matching.methods)
+        else:
+            rows += [_count(found, *masks) for found in matching.masks(block.T, "similarity")]
     for states in sorted(levels):
         for level in range(levels[states]):
             for measure in _measures(states):
                 matrix, kind = _compared(pair, states, level, measure)
-                rows += [_count(link_mask(matrix, method, kind=kind), *masks) for method in TABLE_METHODS]
+                rows += [_count(found, *masks) for found in matching.masks(matrix, kind)]
     n_tgt, n_src = attention.shape[2:]
     for links in (nearest_position_links(n_src, n_tgt), same_index_links(n_src, n_tgt)):
         found = np.zeros((n_src, n_tgt), dtype=bool)
@@ -158,9 +170,7 @@ def _count_pair(
     return [*rows, expected_random_counts(*masks)]
 
 
-def _compared(
-    pair: PairBlocks, states: str, level: int, measure: str
-) -> tuple[Float[np.ndarray, "src tgt"], Literal["similarity", "cost"]]:
+def _compared(pair: PairBlocks, states: str, level: int, measure: str) -> tuple[Float[np.ndarray, "src tgt"], Kind]:
     if measure == "distance":
         return pair.cost[states][level], "cost"
     cosine = (pair.cosine if measure == "cosine" else pair.cosine_raw)[states][level]

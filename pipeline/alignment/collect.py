@@ -184,8 +184,6 @@ class Pass:
         Number of levels by kind of states.
     convention : Convention
         `paper` and `notebook` take the mean over the tokens of a seen word.
-    level_rule : str
-        Which plan stands beside which layer.
     seed : int
         Shuffles before ties are broken, the same for every split.
     example : int
@@ -198,7 +196,6 @@ class Pass:
     n_layers: int
     levels: Mapping[str, int]
     convention: Convention
-    level_rule: str
     seed: int
     example: int = 0
     label: str = "blocks"
@@ -264,7 +261,7 @@ class Pass:
 
     def plans(self, cost: ByStates) -> Float[np.ndarray, "view layer tgt src"]:
         """Return the exact plan beside each layer, of the states of the view's own step, laid out as its blocks."""
-        levels = [level_of(layer, self.level_rule) for layer in range(1, self.n_layers + 1)]
+        levels = [level_of(layer) for layer in range(1, self.n_layers + 1)]
         plans = {kind: word_plan(cost[kind][levels]) for kind in _kinds(self.views)}
         return np.stack([[plan_for_view(plan, view) for plan in plans[view.states]] for view in self.views])
 

@@ -13,7 +13,6 @@ from pipeline._output import SCHEMA, replacing, write_json
 from pipeline.alignment.collect import Pass, attention_by_convention
 from pipeline.alignment.measure import Split
 from pipeline.alignment.results import plain
-from pipeline.alignment.transport import LEVEL_RULES
 from pipeline.attention.store import PairBlocks
 from pipeline.conventions import Convention
 from pipeline.corpus.pairs import SentencePair
@@ -81,9 +80,7 @@ def explore(wanted: Wanted, trained: Split, scores: pd.DataFrame, convention: Co
     convention : Convention
         How blocks are pooled, and which score is told.
     """
-    walk = Pass(
-        trained.views, trained.manifest["n_layers"], trained.manifest["levels"], convention, LEVEL_RULES[0], seed=0
-    )
+    walk = Pass(trained.views, trained.manifest["n_layers"], trained.manifest["levels"], convention, seed=0)
     by_pair = dict(iter(scores.groupby("pair_id")[convention.score]))
     ids = {pair.pair_id for pair in wanted.pairs}
     maps: dict[int, dict] = {}

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.alignment.aer import COLUMNS, aer_table, best_settings, count_links
+from pipeline.alignment.aer import COLUMNS, Matching, aer_table, best_settings, count_links
 from pipeline.alignment.bootstrap import IntervalRule, Resampler
 from pipeline.alignment.collect import Collected, Pass, Sample, choose_sample, control_scores
 from pipeline.alignment.controls import POSITION_SD
 from pipeline.alignment.curves import Scores, Sums, curves, match_values, matches, plan_correlation
-from pipeline.alignment.matching import MatchSettings
 from pipeline.alignment.paired import best_layers, halves, paired_differences, second_halves
 from pipeline.alignment.results import Metrics, example_of, write_metrics
 from pipeline.alignment.scores import SCORES
@@ -99,7 +98,6 @@ def measure(
     *,
     convention: Convention = CORRECTED,
     example: int = 0,
-    level_rule: str = "reads",
 ) -> Metrics:
     """Return every metric of one translator.
 
@@ -114,9 +112,6 @@ def measure(
     example : int
         Position, among the selected pairs, of the pair of Figure 1; the next one that was measured if it
         was not.
-    level_rule : {"reads", "writes"}
-        Which plan stands beside attention layer l in Figure 9: that of the states the layer reads (level l
-        - 1) or of those after it (level l).
 
     Raises
     ------
@@ -133,7 +128,7 @@ def measure(
         seed=settings.seed,
     )
     row = _row_of(example, inputs.pairs, sample)
-    walk = Pass(views, n_layers, inputs.trained.manifest["levels"], convention, level_rule, settings.seed, row)
+    walk = Pass(views, n_layers, inputs.trained.manifest["levels"], convention, settings.seed, row)
     splits = {"trained": _run(walk, inputs.trained, sample)}
     if inputs.random_init is not None:
         splits["random_init"] = _run(walk, inputs.random_init, sample)
@@ -151,7 +146,7 @@ def measure(
         "best": best,
         "gold": gold_summary,
         "extraction": {key: value for key, value in inputs.trained.manifest.items() if key != "shards"},
-        "signature": signature(inputs, settings, convention, level_rule, rule),
+        "signature": signature(inputs, settings, convention, rule),
     }
     shown = splits["trained"].example
     assert shown is not None  # a pair has been measured
@@ -268,6 +263,7 @@ def _gold(
         levels=manifest["levels"],
         n_layers=manifest["n_layers"],
         convention=convention,
+        matching=Matching(settings.methods, settings.method_settings),
         n_blocks=manifest.get("n_pairs"),
     )
     n_pairs = len(counted.counts)
@@ -310,7 +306,7 @@ def _by_layer(masses: Mapping[str, np.ndarray], views: Sequence[str]) -> dict:
     }
 
 
-def signature(inputs: Inputs, settings: Align, convention: Convention, level_rule: str, rule: IntervalRule) -> dict:
+def signature(inputs: Inputs, settings: Align, convention: Convention, rule: IntervalRule) -> dict:
     """Return every choice that the numbers depend on."""
     return {
         "convention": convention.signature(),
@@ -321,11 +317,12 @@ def signature(inputs: Inputs, settings: Align, convention: Convention, level_rul
         "transport_pairs": settings.transport_pairs,
         "links": inputs.link_policy,
         "min_links": inputs.min_links,
-        "plan": f"exact, uniform masses, looking words normalised to 1; level_rule {level_rule}",
+        "plan": "exact, uniform masses, query words normalised to 1; layer l beside the states that it reads, level l - 1",
         "floors": "uniform and position have the mass that the trained attention has on the other side"
         if convention.keeps_mass
         else "values to norm 1, as the trained attention",
         "position_sd_words": POSITION_SD,
-        "matching": dict(sorted(vars(MatchSettings()).items())),
+        "methods": list(settings.methods),
+        "matching": settings.method_settings.read_by(settings.methods),
         "versions": {name: version(name) for name in ("numpy", "pot", "scipy")},
     }

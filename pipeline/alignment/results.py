@@ -94,7 +94,7 @@ def example_of(blocks: PairBlocks, pairs: Sequence[SentencePair], sample: Sample
         "links": sample.links[sample.ids.index(pair.pair_id)].tolist(),
         "attention": _by_view(blocks.attention, walk.views, layers),
         "plan": _by_view(walk.plans(blocks.cost), walk.views, layers),
-        "cost_level": {str(layer): level_of(layer, walk.level_rule) for layer in layers},
+        "cost_level": {str(layer): level_of(layer) for layer in layers},
     }
 
 

@@ -2,16 +2,10 @@
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.optimize import linear_sum_assignment
 
 from otcore.plans import exact_plan
 from pipeline.conventions import View
 from pipeline.corpus.pharaoh import Links
-from pipeline.errors import PipelineError
-
-LEVEL_RULES = ("reads", "writes")
-"""Which cost stands beside attention layer l: that of the states which the layer reads, level l - 1, or of
-those that it has written, level l. Level 0 are the embeddings."""
 
 N_SUMS = 6
 """Per-sentence sums that a correlation is made of: n, x, y, xx, yy, xy."""
@@ -19,7 +13,6 @@ N_SUMS = 6
 TIE_TOLERANCE = 1e-6
 """Relative to the largest cost: costs are float32."""
 
-Cost = Float[np.ndarray, "src tgt"]
 PlanMatrix = Float[np.ndarray, "src tgt"]
 
 
@@ -29,12 +22,6 @@ def word_plan(cost: Float[np.ndarray, "*lead src tgt"]) -> Float[np.ndarray, "*l
     A permutation over n where the sides are equally long. On ties one of the cheapest plans, chosen by the solver.
     """
     return exact_plan(cost.astype(np.float64), marginals="uniform").plan
-
-
-def in_range(cost: Cost) -> Float[np.ndarray, "src tgt"]:
-    """Return costs brought to [0, 1], which weights of an entropic term or of marginals are relative to."""
-    shifted = cost.astype(np.float64) - cost.min()
-    return shifted / shifted.max() if shifted.max() > 0 else shifted
 
 
 def match_links(
@@ -65,7 +52,7 @@ def match_links(
     n_links = len(links)
     rows, columns = rng.permutation(n_links), rng.permutation(n_links)
     part = cost[:, links[rows, 0, None], links[None, columns, 1]].astype(np.float64)
-    chosen = np.stack([linear_sum_assignment(level)[1] for level in part])
+    chosen = exact_plan(part).plan.argmax(2)
     share = (columns[chosen] == rows).mean(1)
     return share, _is_tied(part, chosen)
 
@@ -84,18 +71,9 @@ def _is_tied(
     return cheapest_cycle <= TIE_TOLERANCE * np.abs(cost).max((1, 2))
 
 
-def level_of(layer: int, rule: str) -> int:
-    """Return the level of the cost that stands beside an attention layer (from 1).
-
-    Raises
-    ------
-    PipelineError
-        If the rule is not known.
-    """
-    if rule not in LEVEL_RULES:
-        message = f"level_rule: must be reads (level l - 1) or writes (level l), but it is {rule!r}; choose one"
-        raise PipelineError(message)
-    return layer - 1 if rule == "reads" else layer
+def level_of(layer: int) -> int:
+    """Return the level whose plan stands beside an attention layer (from 1): of the states that the layer reads."""
+    return layer - 1
 
 
 def plan_for_view(plan: PlanMatrix, view: View) -> Float[np.ndarray, "tgt src"]:

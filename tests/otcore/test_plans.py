@@ -177,15 +177,15 @@ def test_scaling_costs_with_the_weights_leaves_the_plan_and_a_shift_too_where_th
 @pytest.mark.parametrize("kind", SOLVERS)
 @pytest.mark.parametrize("as_tensor", [False, True])
 def test_a_padded_batch_is_a_loop_over_its_problems(kind, as_tensor, rng):
-    from otcore import pad_costs
+    from otcore import Padded, pad_costs
 
     alone = [rng.random(shape) for shape in ((3, 5), (6, 2), (1, 1), (4, 4))]
     costs = [torch.from_numpy(cost) for cost in alone] if as_tensor else alone
-    cost, src_real, tgt_real = pad_costs(costs)
+    padded = pad_costs(costs)
     n_src, n_tgt = zip(*(one.shape for one in alone), strict=True)
-    cost[0, 3:] = float("nan")  # padding is not read
-    by_mask = solve(kind, cost, src_real=src_real, tgt_real=tgt_real)
-    by_length = solve(kind, cost, src_real=n_src, tgt_real=n_tgt)
+    padded.cost[0, 3:] = float("nan")  # padding is not read
+    by_mask = solve(kind, padded)
+    by_length = solve(kind, Padded(padded.cost, n_src, n_tgt))
     for result in (by_mask, by_length):
         assert isinstance(result.plan, torch.Tensor) == as_tensor
         for row, one in enumerate(alone):
@@ -346,10 +346,13 @@ def test_what_is_no_cost_is_refused(kind, cost, text):
     ],
 )  # fmt: skip
 def test_options_out_of_range_are_refused(kind, options, text):
-    from otcore import TransportError
+    from otcore import Padded, TransportError
 
+    options = dict(options)
+
+    sides = {name: options.pop(name) for name in ("src_real", "tgt_real") if name in options}
     with pytest.raises(TransportError, match=text):
-        solve(kind, [[1.0, 2.0], [3.0, 5.0]], **options)
+        solve(kind, Padded([[1.0, 2.0], [3.0, 5.0]], **sides), **options)
 
 
 @pytest.mark.parametrize("value", ["x", None, [1.0], float("inf"), 0])

@@ -20,6 +20,7 @@ from pipeline.conventions import CORRECTED, OUTPUT_STEP, VIEWS, convention_of, n
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.pharaoh import GoldLinks
 from pipeline.errors import PipelineError
+from pipeline.methods import MatchSettings
 from pipeline.params import Align
 
 N_LAYERS = 3
@@ -246,12 +247,32 @@ def test_layers_that_cannot_see_a_pair_are_left_out_of_it(unaligned):
     assert aer.tolist() == [12, 12, 0], "no error rate of a layer that saw nothing"
 
 
-def test_level_rule_says_which_plan_stands_beside_a_layer(unaligned):
-    reads, writes = (measure(unaligned, SETTINGS, level_rule=rule) for rule in ("reads", "writes"))
-    assert reads.example["cost_level"] == {"1": 0, "2": 1, "3": 2}
-    assert writes.example["cost_level"] == {"1": 1, "2": 2, "3": 3}
-    assert reads.example["plan"]["output_step"]["2"] == writes.example["plan"]["output_step"]["1"]
-    assert reads.summary["signature"]["plan"].endswith("level_rule reads")
+def test_a_layer_is_compared_with_the_plan_of_the_states_that_it_reads(unaligned):
+    measured = measure(unaligned, SETTINGS)
+    assert measured.example["cost_level"] == {"1": 0, "2": 1, "3": 2}
+    assert measured.summary["signature"]["plan"].endswith("states that it reads, level l - 1")
+
+
+def test_methods_and_their_options_are_chosen_and_signed(metrics, unaligned, inputs):
+    assert metrics.summary["signature"]["matching"] == {
+        "itermax": {"alpha": 0.9, "rounds": 2},
+        "partial": {"share": 0.8, "threshold": 0.3},
+    }
+    own = SETTINGS.model_copy(
+        update={"methods": ("sinkhorn_mutual", "partial"), "method_settings": MatchSettings(share=1.0, sweeps=5)}
+    )
+    measured = measure(inputs, own)
+    signed = measured.summary["signature"]
+    assert signed["methods"] == ["sinkhorn_mutual", "partial"]
+    assert signed["matching"] == {
+        "sinkhorn_mutual": {"sweeps": 5, "temperature": 1.0},
+        "partial": {"share": 1.0, "threshold": 0.3},
+    }
+    table = measured.tables["aer"].query("source == 'attention'")
+    assert table["method"].unique().tolist() == ["sinkhorn_mutual", "partial"]
+    before = metrics.tables["aer"].query("source == 'attention' and method == 'partial'")["recall"].to_numpy()
+    now = table.query("method == 'partial'")["recall"].to_numpy()
+    assert not np.array_equal(now, before), "another share finds other links"
 
 
 def test_alignment_error_of_blocks_and_baselines(metrics):

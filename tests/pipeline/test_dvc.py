@@ -93,6 +93,7 @@ def test_rooms_import_only_to_their_left():
     plumbing = {
         "claims.py",
         "errors.py",
+        "methods.py",
         "migrate.py",
         "params.py",
         "_messages.py",

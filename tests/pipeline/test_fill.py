@@ -78,12 +78,15 @@ def test_whatever_is_cut_out_comes_back(blocks, random):
     keys["translators"] = []
     lines, out, block, cut = WHOLE.splitlines(keepends=True), [], "", set(blocks) - {"translators"}
     gone: set[str] = set()
+    within = False  # a key of a block that is cut
     for line in lines:
         if line[0].isalpha():
             block = line.split(":")[0]
             # one key at least stays in a block that stays
             gone = set(random.sample(keys.get(block, []), k=random.randint(0, max(0, len(keys.get(block, [])) - 1))))
-        if block in cut or (line.strip().split(":")[0] in gone and line.startswith("  ")):
+        if line.startswith("  ") and not line.startswith("   "):
+            within = line.strip().split(":")[0] in gone
+        if block in cut or (within and line.startswith("  ")):
             continue
         out.append(line)
     text = "".join(out)
