@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.optimize import linear_sum_assignment
 
 from otcore.plans import entropic_plan, partial_plan, unbalanced_plan
 from pipeline.corpus.pharaoh import Links
@@ -235,7 +236,10 @@ def _itermax(words: _Words, settings: MatchSettings) -> Mask:
 
 
 def _matched(score: Matrix) -> Mask:
-    return partial_plan(-score, share=1.0).plan > 0
+    # Exact beside entries of any size: a test holds it against every matching.
+    mask = np.zeros(score.shape, dtype=bool)
+    mask[linear_sum_assignment(score, maximize=True)] = True
+    return mask
 
 
 def _transport(words: _Words, settings: MatchSettings) -> Mask:
