@@ -230,7 +230,9 @@ def _translator(
     say(f"{name}: reading {len(pairs)} sentences with {'its' if trained else 'fresh'} weights ...")
     control: Control = "trained" if trained else "random_init"
     translator = load_spec(spec, params.extract, pair=params.corpus.pair, control=control, say=say)
-    seconds = _seconds_a_pair(make_reader(translator, spec), pairs, params.extract.tokens_per_batch)
+    seconds = _seconds_a_pair(
+        make_reader(translator, spec, languages=params.corpus.pair), pairs, params.extract.tokens_per_batch
+    )
     layers = translator.n_layers
     block = _ASSUMED_WORDS**2 * (2 * layers * 2 + (layers + 1) * 6)
     speed = f"{1 / seconds:.1f} a second, {layers} layers"

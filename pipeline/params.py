@@ -1,5 +1,6 @@
 """The schema of params.yaml: one frozen model a block; what cannot be is refused before any stage runs."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -183,24 +184,36 @@ class Family(Block):
 
 
 class Translator(Block):
-    """One model whose attention is read: `cross` from decoder to encoder, `joint` within one encoder."""
+    """One model whose attention is read.
+
+    `cross` reads from decoder to encoder, `joint` within one encoder, `prompt` within a language model that is asked
+    for a translation.
+    """
 
     model: Text
-    reads: Literal["cross", "joint"]
+    reads: Literal["cross", "joint", "prompt"]
     positions: Literal["continue", "restart"] | None = None
     revision: Text | None = None
     src_code: Text | None = None
     tgt_code: Text | None = None
     prefix: str | None = None
+    template: Text | None = None
+    shots: Annotated[int, Field(ge=0)] | None = None
+    chat: bool | None = None
     family: Family | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _defaults(cls, value: Any) -> Any:
-        """Give a joint encoder that says nothing BERT's position numbers."""
-        if isinstance(value, dict) and value.get("reads") == "joint" and value.get("positions") is None:
-            return {**value, "positions": "continue"}
-        return value
+        """Give a joint encoder that says nothing BERT's position numbers, and a prompt no examples and no chat."""
+        if not isinstance(value, dict):
+            return value
+        defaults: dict[str, dict[str, Any]] = {
+            "joint": {"positions": "continue"},
+            "prompt": {"shots": 0, "chat": False},
+        }
+        given = {key: own for key, own in value.items() if own is not None}
+        return value | defaults.get(str(value.get("reads")), {}) | given
 
     @property
     def is_folder(self) -> bool:
@@ -213,6 +226,13 @@ class Translator(Block):
             _only_for(self, ("positions",), "only reads: joint has positions")
         if self.reads != "cross":
             _only_for(self, ("src_code", "tgt_code", "prefix"), "only reads: cross has language codes and a prefix")
+        if self.reads != "prompt":
+            _only_for(self, ("template", "shots", "chat"), "only reads: prompt has template, shots and chat")
+        if self.template is not None and sorted(re.findall(r"{(\w+)}", self.template)) != ["src", "tgt"]:
+            _refuse(
+                f"template: must hold {{src}} and {{tgt}} once each and no other {{name}}, but it is "
+                f"{self.template!r}; write 'English: {{src}}\\nFrench: {{tgt}}', say"
+            )
         if self.family is not None and self.family.position is not None and self.reads != "joint":
             _refuse(
                 f"family.position: only reads: joint has positions, but it is {self.family.position!r}; "

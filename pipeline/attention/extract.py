@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from pipeline.attention.cross import CrossReader
 from pipeline.attention.engine import move_into_place, tokenise_all, write_shards
 from pipeline.attention.joint import JointReader
 from pipeline.attention.load import Control, Translator, load_spec
+from pipeline.attention.prompt import Prompt, PromptReader, house_template
 from pipeline.attention.reader import DEFAULT, Asked, Reader
 from pipeline.attention.store import read_shard
 from pipeline.conventions import CORRECTED, Convention, names
@@ -35,11 +37,23 @@ PRECISION_PAIRS = 16  # pairs on which 16-bit computation is compared with float
 
 
 def make_reader(
-    translator: Translator, spec: TranslatorSpec, convention: Convention = CORRECTED, asked: Asked = DEFAULT
+    translator: Translator,
+    spec: TranslatorSpec,
+    convention: Convention = CORRECTED,
+    asked: Asked = DEFAULT,
+    *,
+    languages: str | None = None,
+    shots: Sequence[SentencePair] = (),
 ) -> Reader:
-    """Return the reader that fits what the translator reads."""
+    """Return the reader that fits what the translator reads.
+
+    `languages` (source-target) and `shots`, the examples, are for the prompt of a language model.
+    """
     if spec.reads == "cross":
         return CrossReader(translator, convention, asked)
+    if spec.reads == "prompt":
+        prompt = Prompt(spec.template or house_template(languages or ""), tuple(shots), bool(spec.chat))
+        return PromptReader(translator, prompt, convention, asked)
     return JointReader(translator, spec.positions or "continue", convention, asked)
 
 
@@ -54,13 +68,15 @@ def extract(
     work: Path,
     target: Path,
     languages: str | None = None,
+    shots: Sequence[SentencePair] = (),
     convention: Convention = CORRECTED,
     sentence: str = "natural spelling, normalised",
     say: Callable[[str], None] = lambda line: None,
 ) -> dict:
     """Return the manifest; the blocks of all pairs then lie in `target`.
 
-    `languages` are those of the text, source-target (en-fr); `sentence` says for the manifest what the pairs' texts are.
+    `languages` are those of the text, source-target; `shots` the examples in a language model's prompt, which are left
+    out where they occur among the pairs; `sentence` says for the manifest what the pairs' texts are.
 
     Shards are written to a folder below `work` that is named by a fingerprint of parameters, code,
     library versions, model and pairs, so that a run that was cut off goes on with its own shards only.
@@ -72,11 +88,12 @@ def extract(
     """
     translator = load_spec(spec, settings, pair=languages, control=control, say=say)
     asked = Asked(settings.states, "norm" in settings.weights)
-    reader = make_reader(translator, spec, convention, asked)
+    build = partial(make_reader, spec=spec, convention=convention, asked=asked, languages=languages, shots=shots)
+    reader = build(translator)
     about = _about(name, spec, settings, translator, reader, control, split)
     about["conventions"] |= translator.languages.told
     about["conventions"] |= {"convention": convention.signature(), "heads": "mean", "sentence": sentence}
-    unfinished = work / f"extract-{name}-{split}-{_fingerprint(about, pairs)}"
+    unfinished = work / f"extract-{name}-{split}-{_fingerprint(about, shots, pairs)}"
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -103,7 +120,7 @@ def extract(
     manifest = {**about, "n_pairs": n_read, "skipped": dict(sorted(skipped.items())), "shards": shards}
     manifest |= _found(unfinished, sorted(shards), reader, translator.n_layers)
     if translator.half is not None:
-        exact = make_reader(replace(translator, half=None), spec, convention, asked)
+        exact = build(replace(translator, half=None))
         manifest["precision"] = compare_precision(reader, exact, pairs)
     text = json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     (unfinished / "manifest.json").write_text(text, encoding="utf-8")
@@ -179,7 +196,7 @@ def _about(
     }
 
 
-def _fingerprint(about: dict, pairs: Sequence[SentencePair]) -> str:
+def _fingerprint(about: dict, shots: Sequence[SentencePair], pairs: Sequence[SentencePair]) -> str:
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for source in sorted(Path(__file__).parent.glob("*.*")):
         if source.suffix in {".py", ".yaml"}:
@@ -188,6 +205,6 @@ def _fingerprint(about: dict, pairs: Sequence[SentencePair]) -> str:
     if model.is_dir():
         for part in sorted(model.iterdir()):
             digest.update(part.read_bytes())
-    for pair in pairs:
+    for pair in (*shots, *pairs):
         digest.update(repr(pair).encode())
     return digest.hexdigest()[:16]

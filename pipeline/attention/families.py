@@ -53,10 +53,7 @@ def family_of(name: str, config: "PretrainedConfig", reads: Reads, own: Family |
     """
     kind = fitting(config)
     if kind != reads:
-        does = f"which reads {kind!r}, got {reads!r}; set reads: {kind}"
-        if kind == "prompt":  # its attention is captured, but no stage asks it for a translation
-            does = "which no stage can read; name an encoder (reads: joint) or an encoder-decoder (reads: cross)"
-        message = f"translators.reads: {name} is {KINDS[kind]}, {does}"
+        message = f"translators.reads: {name} is {KINDS[kind]}, which reads {kind!r}, got {reads!r}; set reads: {kind}"
         raise PipelineError(message)
     known = FAMILIES[reads]
     if own is not None:

@@ -54,7 +54,6 @@ class Asked:
     norms: bool = False
 
 
-EVERYTHING = Asked(norms=True)
 DEFAULT = Asked()
 
 

@@ -105,7 +105,7 @@ def _published(panel: Axes, values: Mapping[int, float], font: float) -> None:
 def correspondence(t: TranslatorMetrics) -> tuple[Drawing, pd.DataFrame, str]:
     """Return Figure 5 (cross) or 6 (joint): attention on translations by layer, both views; its data; its finding."""
     rows = t.curves[t.curves["score"] == t.score]
-    figure = "figure5" if t.spec.reads == "cross" else "figure6"
+    figure = "figure6" if t.spec.reads == "joint" else "figure5"
     published, beside = published_values(t, figure), PUBLISHED_VIEW[figure]
     titles = {view: view_of(view).label for view in t.views}
     curves = Curves(

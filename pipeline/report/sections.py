@@ -64,7 +64,7 @@ def csv(frame: pd.DataFrame) -> str:
 def correspondence_block(t: TranslatorMetrics) -> Block:
     """Return Figure 5 or 6 of a translator."""
     drawing, data, _ = figures.correspondence(t)
-    number = 5 if t.spec.reads == "cross" else 6
+    number = 6 if t.spec.reads == "joint" else 5
     views = listed([f"{view_of(view).label} ({view_of(view).what})" for view in t.views])
     caption = [
         f"Attention of {t.name} on dictionary translations, layer by layer, seen in two ways: {views}.",

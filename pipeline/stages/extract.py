@@ -1,5 +1,6 @@
 """Stage `extract@NAME`: word-level blocks of one translator, of its controls and of the gold set."""
 
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -26,14 +27,16 @@ def main(name: str) -> None:
     splits: list[tuple[str, Control, int, list[SentencePair]]] = [(*split, pairs) for split in settings.splits]
     if gold := read_gold(CORPUS / "gold.parquet"):
         splits.append(("gold", "trained", settings.seed, [item.pair for item in gold]))
+    read_as = partial(
+        model_text,
+        convention=convention,
+        tool=params.words.lemmas,
+        src_lang=corpus.src_lang,
+        tgt_lang=corpus.tgt_lang,
+    )
+    shots, _ = read_as(pairs[: spec.shots or 0])
     for split, control, seed, sentences in splits:
-        texts, sentence = model_text(
-            sentences,
-            convention=convention,
-            tool=params.words.lemmas,
-            src_lang=corpus.src_lang,
-            tgt_lang=corpus.tgt_lang,
-        )
+        texts, sentence = read_as(sentences)
         # Every head of every gold pair is kept.
         heads_pairs = len(sentences) if split == "gold" else settings.heads_pairs
         extract(
@@ -44,6 +47,7 @@ def main(name: str) -> None:
             control=control,
             split=split,
             languages=corpus.pair,
+            shots=shots,
             convention=convention,
             sentence=sentence,
             work=WORK,

@@ -19,9 +19,9 @@ UNITS = {
     "aer": "alignment error rate",
 }
 FIGURES = {
-    HEADLINE: {"cross": "figure5", "joint": "figure6"},
-    "match": dict.fromkeys(("cross", "joint"), "figure7"),
-    "plan_correlation": dict.fromkeys(("cross", "joint"), "figure9"),
+    HEADLINE: {"cross": "figure5", "joint": "figure6", "prompt": "figure5"},
+    "match": dict.fromkeys(("cross", "joint", "prompt"), "figure7"),
+    "plan_correlation": dict.fromkeys(("cross", "joint", "prompt"), "figure9"),
 }
 """Figure by score and by how a translator reads."""
 

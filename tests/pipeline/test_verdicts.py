@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from pipeline.claims import CERTIFICATE, QUESTIONS, decide, read_claims
+from pipeline.conventions import VIEWS
 from pipeline.errors import PipelineError
 from pipeline.report.in_short import LINES, in_short
 from pipeline.verdicts.join import tally, write_verdicts
 from pipeline.verdicts.reading import PAIRED, Measured, Paired, read_translator
 from pipeline.verdicts.training import learning_estimates, merge_learn
-from pipeline.verdicts.translators import translator_estimates, unmeasured
+from pipeline.verdicts.translators import FIGURES, translator_estimates, unmeasured
 from tests.pipeline.report_factory import measured  # noqa: F401 - a fixture
 
 ABOVE, BELOW, AROUND = (0.1, 0.2), (-0.2, -0.1), (-0.1, 0.2)
@@ -209,6 +210,10 @@ def test_a_question_that_nothing_answers_is_untested(metrics):
     assert why["construction"] == "the stage certify has not run"
     assert why.keys() == {"translator_uses_it", "construction", "training"}
     assert json.loads((metrics / "learn.json").read_text(encoding="utf-8"))["prompts"] == {}
+
+
+def test_every_way_of_reading_has_its_figures():
+    assert all(set(figures) == set(VIEWS) for figures in FIGURES.values())
 
 
 def test_the_certificate_is_passed_on(metrics, project):
