@@ -95,7 +95,7 @@ def test_rooms_import_only_to_their_left():
         "errors.py",
         "methods.py",
         "migrate.py",
-        "params.py",
+        "params",
         "_messages.py",
         "_output.py",
         "_fetch.py",
