@@ -67,9 +67,12 @@ class GoldCounts:
         Rows of the table.
     counts : float array, shape (pair, setting, counts)
         By `gold.COUNTS`; whole but for the expected values of `random`.
+    ids : tuple of int
+        `pair_id` of each pair.
     """
 
     settings: list[Setting]
+    ids: tuple[int, ...]
     counts: Float[np.ndarray, "pair setting counts"]
 
 
@@ -98,7 +101,7 @@ def count_links(
         If a hand-made link lies outside of its pair's block, or no pair has both.
     """
     settings = _settings(names(views), n_layers, levels, matching.methods)
-    rows = []
+    rows, ids = [], []
     for pair in watched(blocks, "gold", n_blocks):
         links = gold.get(pair.pair_id)
         if links is None:
@@ -111,6 +114,7 @@ def count_links(
             )
             raise PipelineError(message)
         attention = attention_by_convention(pair, views, convention)
+        ids.append(pair.pair_id)
         rows.append(_count_pair(pair, levels, attention, links.masks(n_src, n_tgt), matching))
     if not rows:
         message = (
@@ -118,7 +122,8 @@ def count_links(
             "are gold.text and gold.links of the same set?"
         )
         raise PipelineError(message)
-    return GoldCounts(settings, np.array(rows, dtype=np.float64).reshape(len(rows), len(settings), len(COUNTS)))
+    counts = np.array(rows, dtype=np.float64).reshape(len(rows), len(settings), len(COUNTS))
+    return GoldCounts(settings, tuple(ids), counts)
 
 
 def _settings(views: Sequence[str], n_layers: int, levels: Mapping[str, int], methods: Sequence[str]) -> list[Setting]:
@@ -217,7 +222,7 @@ def best_settings(
     `below_position` is the AER of the position baseline minus that of the setting, with its paired interval.
     """
     chosen_by = score_counts(counted.counts[split[0]].sum(0)).aer
-    second = GoldCounts(counted.settings, counted.counts[split[1]])
+    second = GoldCounts(counted.settings, tuple(counted.ids[row] for row in split[1]), counted.counts[split[1]])
     table = aer_table(second, resampler, rule)
     value, draws = score_counts(second.counts.sum(0)).aer, score_counts(resampler.sums(second.counts)).aer
     position = counted.settings.index(POSITION)

@@ -8,7 +8,9 @@ from jaxtyping import Bool, Float, Int
 from rich.console import Console
 from rich.progress import track
 
-from pipeline.alignment.controls import control_block, mispaired_partners
+from pipeline.alignment.controls import control_block
+from pipeline.alignment.halves import hashed_order
+from pipeline.alignment.mispairing import links_within, mispaired_partners
 from pipeline.alignment.scores import (
     MASSES,
     SCORES,
@@ -45,8 +47,8 @@ class Sample:
         Dictionary links of each, at least one.
     n_src, n_tgt : int array, shape (pair,)
         Words of each.
-    partners : int array, shape (pair,)
-        Whose links the mispaired control reads; -1 where there is no pair that fits.
+    partner_links : tuple of int arrays, shape (link, 2)
+        What the mispaired control reads: those links of another pair of like length whose words this pair has.
     transported : bool array, shape (pair,)
         Which pairs are matched by transport: a seeded sample.
     dropped : dict
@@ -57,7 +59,7 @@ class Sample:
     links: tuple[SomeLinks, ...]
     n_src: Int[np.ndarray, " pair"]
     n_tgt: Int[np.ndarray, " pair"]
-    partners: Int[np.ndarray, " pair"]
+    partner_links: tuple[SomeLinks, ...]
     transported: Bool[np.ndarray, " pair"]
     dropped: dict[str, int]
 
@@ -100,11 +102,15 @@ def choose_sample(
         raise PipelineError(message)
     ids, own_links, n_src, n_tgt = zip(*kept, strict=True)
     sizes = np.array(n_src), np.array(n_tgt)
-    rng = np.random.default_rng(seed)
     transported = np.zeros(len(ids), dtype=bool)
-    transported[rng.permutation(len(ids))[:transport_pairs]] = True
-    partners = mispaired_partners(*sizes, np.array([len(own) for own in own_links]), rng)
-    return Sample(ids, own_links, *sizes, partners, transported, {k: n for k, n in dropped.items() if n})
+    transported[hashed_order(ids, seed)[:transport_pairs]] = True
+    alone = len(ids) < 2
+    partners = np.array([-1]) if alone else mispaired_partners(*sizes, np.random.default_rng(seed))
+    partner_links = tuple(
+        links_within(own_links[partner] if partner >= 0 else own_links[0][:0], n_src=int(size[0]), n_tgt=int(size[1]))
+        for partner, *size in zip(partners.tolist(), *sizes, strict=True)
+    )
+    return Sample(ids, own_links, *sizes, partner_links, transported, {k: n for k, n in dropped.items() if n})
 
 
 @dataclass
@@ -238,14 +244,14 @@ class Pass:
         return attention_by_convention(pair, self.views, self.convention)
 
     def _add(self, out: Collected, sample: Sample, row: int, pair: PairBlocks, attention: np.ndarray) -> None:
-        links, partner = sample.links[row], sample.partners[row]
+        links, others = sample.links[row], sample.partner_links[row]
         scored = as_scored(attention, self.convention)
         out.scores[row] = score_links(scored, links)
         out.special[row] = pair.special
         n_queries = np.array([attention.shape[view.query_axis] for view in self.views])
         out.reach[row] = attention.sum((-1, -2), dtype=np.float64) / n_queries[:, None]
-        if partner >= 0:
-            out.mispaired[row] = score_links(scored, sample.links[partner])
+        if len(others):
+            out.mispaired[row] = score_links(scored, others)
         if not sample.transported[row]:
             return
         shuffles = np.random.default_rng([self.seed, pair.pair_id])

@@ -1,9 +1,9 @@
-"""What knows nothing of translation, on the very same pairs: uniform, position, mispaired, random."""
+"""What knows nothing of translation, on the very same pairs: uniform, position, random."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from pipeline.conventions import TGT_TO_SRC, View
 from pipeline.corpus.pharaoh import Links
@@ -43,28 +43,6 @@ def control_block(control: str, n_src: int, n_tgt: int, views: Sequence[View]) -
     """Return the `uniform` or `position` block in every view."""
     make = {"uniform": uniform_block, "position": position_block}[control]
     return np.stack([make(n_src, n_tgt, view) for view in views])
-
-
-def mispaired_partners(
-    n_src: Int[np.ndarray, " pair"],
-    n_tgt: Int[np.ndarray, " pair"],
-    n_links: Int[np.ndarray, " pair"],
-    rng: np.random.Generator,
-) -> Int[np.ndarray, " pair"]:
-    """Return for every pair another one whose links shall be read in its blocks, or -1 where there is none.
-
-    A partner has at most as many words on either side, so that its links fit, and at least one link. Among
-    those, one with the nearest number of links is drawn at random: the scores depend on that number.
-    """
-    partners = np.full(len(n_src), -1, dtype=np.int64)
-    for pair in range(len(n_src)):
-        fits = (n_src <= n_src[pair]) & (n_tgt <= n_tgt[pair]) & (n_links > 0)
-        fits[pair] = False
-        candidates = np.flatnonzero(fits)
-        if len(candidates):
-            distance = np.abs(n_links[candidates] - n_links[pair])
-            partners[pair] = rng.choice(candidates[distance == distance.min()])
-    return partners
 
 
 def position_matches(links: Links) -> float:

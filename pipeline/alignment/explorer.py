@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 
 from pipeline._output import SCHEMA, replacing, write_json
 from pipeline.alignment.collect import Pass, attention_by_convention
-from pipeline.alignment.measure import Split
+from pipeline.alignment.inputs import Split
 from pipeline.alignment.results import plain
 from pipeline.attention.store import PairBlocks
 from pipeline.conventions import Convention

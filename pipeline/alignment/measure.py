@@ -1,95 +1,27 @@
 """All metrics of one translator: blocks, links and gold in, `Metrics` out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pipeline.alignment.aer import COLUMNS, Matching, aer_table, best_settings, count_links
-from pipeline.alignment.bootstrap import IntervalRule, Resampler
+from pipeline.alignment.bootstrap import IntervalRule
 from pipeline.alignment.collect import Collected, Pass, Sample, choose_sample, control_scores
 from pipeline.alignment.controls import POSITION_SD
 from pipeline.alignment.curves import Scores, Sums, curves, match_values, matches, plan_correlation
-from pipeline.alignment.paired import best_layers, halves, paired_differences, second_halves
-from pipeline.alignment.results import Metrics, example_of, write_metrics
+from pipeline.alignment.evidence import evidence
+from pipeline.alignment.halves import HashedResampler, halves_of
+from pipeline.alignment.inputs import Inputs, Split
+from pipeline.alignment.paired import Halved, Values, best_layers, paired_differences
+from pipeline.alignment.results import Metrics, example_of
 from pipeline.alignment.scores import SCORES
-from pipeline.attention.store import PairBlocks, read_blocks, read_manifest
-from pipeline.conventions import CORRECTED, Convention, View, names, view_of
+from pipeline.conventions import CORRECTED, Convention, View, names
 from pipeline.corpus.pairs import SentencePair
-from pipeline.corpus.pharaoh import GoldLinks, SomeLinks
 from pipeline.errors import PipelineError
 from pipeline.params import Align
-
-__all__ = ["Inputs", "Metrics", "Split", "measure", "write_metrics"]
-
-
-class StoredBlocks:
-    """The blocks of a folder, read anew each time they are gone through."""
-
-    def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder)
-
-    def __iter__(self) -> Iterator[PairBlocks]:
-        return read_blocks(self.folder)
-
-
-@dataclass(frozen=True)
-class Split:
-    """Blocks, and the manifest: translator, views, n_layers, n_pairs, skipped, conventions."""
-
-    manifest: Mapping
-    blocks: Iterable[PairBlocks]
-
-    @classmethod
-    def read(cls, folder: Path | str) -> "Split":
-        """Return the split of a folder; blocks are read as they are needed.
-
-        Raises
-        ------
-        PipelineError
-            If the folder holds no finished extraction.
-        """
-        return cls(read_manifest(folder), StoredBlocks(folder))
-
-    @property
-    def views(self) -> tuple[View, ...]:
-        """Return the ways to look, in the order of the blocks."""
-        return tuple(view_of(name) for name in self.manifest["views"])
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What is measured.
-
-    Attributes
-    ----------
-    pairs : sequence of SentencePair
-        The selected sentences.
-    links : mapping of pair_id to int array, shape (link, 2)
-        Dictionary links, source word then target word.
-    trained : Split
-        Blocks of the translator.
-    random_init : Split or None
-        The same with fresh weights.
-    gold_blocks, gold : Split and mapping of pair_id to GoldLinks, or None
-        Blocks of the gold sentences and their hand-made links: both or none.
-    link_policy : str
-        For the signature.
-    min_links : int
-        Pairs with fewer links are dropped.
-    """
-
-    pairs: Sequence[SentencePair]
-    links: Mapping[int, SomeLinks]
-    trained: Split
-    random_init: Split | None = None
-    gold_blocks: Split | None = None
-    gold: Mapping[int, GoldLinks] | None = None
-    link_policy: str = "unstated"
-    min_links: int = 1
 
 
 def measure(
@@ -130,12 +62,14 @@ def measure(
     row = _row_of(example, inputs.pairs, sample)
     walk = Pass(views, n_layers, inputs.trained.manifest["levels"], convention, settings.seed, row)
     splits = {"trained": _run(walk, inputs.trained, sample)}
-    if inputs.random_init is not None:
-        splits["random_init"] = _run(walk, inputs.random_init, sample)
+    splits |= {name: _run(walk, split, sample) for name, split in inputs.controls.items()}
     sample, splits = _measured(sample, splits)
     rule = IntervalRule.of(convention, settings.level)
     scores = _all_scores(splits, sample, views, convention)
     tables, best = _tables(splits, scores, sample, walk, settings, rule)
+    found = evidence(inputs, sample, settings, rule)
+    tables |= found.tables
+    best["pointing"] = found.best
     gold_summary, tables["aer"] = _gold(inputs, settings, convention, rule)
     if gold_summary:
         best["aer"] = gold_summary.pop("best")
@@ -144,6 +78,7 @@ def measure(
         **_counts(splits, sample, names(views)),
         "dropped": {**sample.dropped, **inputs.trained.manifest.get("skipped", {})},
         "best": best,
+        "evidence": found.summary,
         "gold": gold_summary,
         "extraction": {key: value for key, value in inputs.trained.manifest.items() if key != "shards"},
         "signature": signature(inputs, settings, convention, rule),
@@ -155,8 +90,7 @@ def measure(
 
 
 def _run(walk: Pass, split: Split, sample: Sample) -> Collected:
-    label = f"{split.manifest.get('translator', 'translator')} {split.manifest.get('split', 'blocks')}"
-    return replace(walk, label=label).run(split.blocks, sample, n_blocks=split.manifest.get("n_pairs"))
+    return replace(walk, label=split.label).run(split.blocks, sample, n_blocks=split.manifest.get("n_pairs"))
 
 
 def _row_of(example: int, pairs: Sequence[SentencePair], sample: Sample) -> int:
@@ -183,9 +117,7 @@ def _measured(sample: Sample, splits: dict[str, Collected]) -> tuple[Sample, dic
         links=tuple(sample.links[row] for row in rows),
         n_src=sample.n_src[rows],
         n_tgt=sample.n_tgt[rows],
-        partners=sample.partners[
-            rows
-        ],  # still numbers of the whole sample; from here on only whether there is one counts
+        partner_links=tuple(sample.partner_links[row] for row in rows),
         transported=sample.transported[rows],
     )
     return kept, {name: split.take(seen) for name, split in splits.items()}
@@ -213,10 +145,9 @@ def _tables(
     views, states = names(walk.views), walk.states
     trained, matched = splits["trained"], match_values(splits, sample)
     sums: Sums = {name: split.plan for name, split in splits.items()} | {"position": trained.plan_position}
-    resampler = Resampler(len(sample.ids), resamples=settings.resamples, seed=settings.seed)
+    resampler = HashedResampler(sample.ids, resamples=settings.resamples, seed=settings.seed)
     transported = np.flatnonzero(sample.transported)
-    # Its own resamples: a draw over all pairs would hold a random number of the few transported ones.
-    few = Resampler(len(transported), resamples=settings.resamples, seed=settings.seed)
+    few = resampler.take(transported)
     matched = {name: values[transported] for name, values in matched.items()}
     sums = {name: values[transported] for name, values in sums.items()}
     tables = {
@@ -224,22 +155,15 @@ def _tables(
         "matches": matches(matched, splits, states, few, rule),
         "plan_correlation": plan_correlation(sums, views, few, rule),
     }
-    draws = {"resamples": settings.resamples, "seed": settings.seed}
-    second, few_second = second_halves(matched, seed=settings.seed, n_pairs=len(sample.ids))
-    on_second = (
-        {name: values[second] for name, values in scores.items()},
-        {name: values[few_second] for name, values in matched.items()},
-        {name: values[few_second] for name, values in sums.items()},
-    )
-    again = Resampler(len(second), **draws), Resampler(len(few_second), **draws)
-    tables["paired"] = pd.concat(
-        [
-            paired_differences(scores, matched, sums, views, resampler, few, rule, half="all", states=states),
-            paired_differences(*on_second, views, *again, rule, half="second", states=states),
-        ],
-        ignore_index=True,
-    )
-    best = best_layers(scores, matched["trained"], sums["trained"], views, states=states, rule=rule, **draws)
+    every = Halved(sample.ids, resampler, settings.seed)
+    some = Halved(tuple(sample.ids[row] for row in transported.tolist()), few, settings.seed)
+    values = Values(scores, matched, sums, views, states)
+    parts = [
+        paired_differences(values, every.all, some.all, rule, half="all"),
+        paired_differences(values, every.second, some.second, rule, half="second"),
+    ]
+    tables["paired"] = pd.concat(parts, ignore_index=True)
+    best = best_layers(values, every, some, rule)
     return tables, best
 
 
@@ -267,15 +191,14 @@ def _gold(
         n_blocks=manifest.get("n_pairs"),
     )
     n_pairs = len(counted.counts)
-    resampler = Resampler(n_pairs, resamples=settings.resamples, seed=settings.seed)
-    split = halves(n_pairs, settings.seed)
-    second = Resampler(len(split[1]), resamples=settings.resamples, seed=settings.seed)
+    resampler = HashedResampler(counted.ids, resamples=settings.resamples, seed=settings.seed)
+    split = halves_of(counted.ids, settings.seed)
     with_links = sum(bool(len(links.sure) or len(links.possible)) for links in inputs.gold.values())
     about = {
         "n_pairs": n_pairs,
         "n_without_blocks": with_links - n_pairs,
         "skipped": dict(manifest.get("skipped", {})),
-        "best": best_settings(counted, split, second, rule),
+        "best": best_settings(counted, split, resampler.take(split[1]), rule),
     }
     return about, aer_table(counted, resampler, rule)
 
@@ -289,7 +212,7 @@ def _counts(splits: Mapping[str, Collected], sample: Sample, views: Sequence[str
     return {
         "n_pairs": len(sample.ids),
         "n_transport_pairs": int(sample.transported.sum()),
-        "without_partner": int((sample.partners < 0).sum()),
+        "without_partner": sum(not len(links) for links in sample.partner_links),
         "without_attention_on_links": {
             name: int((split.scores[..., 0] == 0).any((1, 2)).sum()) for name, split in splits.items()
         },
@@ -317,6 +240,8 @@ def signature(inputs: Inputs, settings: Align, convention: Convention, rule: Int
         "transport_pairs": settings.transport_pairs,
         "links": inputs.link_policy,
         "min_links": inputs.min_links,
+        "halves": "first bit of blake2b(half:seed:pair_id); Poisson resamples from the same hash",
+        "plan_pairs": settings.plan_pairs,
         "plan": "exact, uniform masses, query words normalised to 1; layer l beside the states that it reads, level l - 1",
         "floors": "uniform and position have the mass that the trained attention has on the other side"
         if convention.keeps_mass

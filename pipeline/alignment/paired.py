@@ -1,6 +1,8 @@
 """Claims tested: differences over the same sentences, best layers reported where they were not chosen."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,25 +19,51 @@ from pipeline.alignment.curves import (
     score_axes,
     to_frame,
 )
+from pipeline.alignment.halves import HashedResampler, halves_of
 from pipeline.alignment.scores import SCORES
 from pipeline.alignment.transport import correlation
 
 COLUMNS = ["half", "view", "layer", "score", "against", "difference", "low", "high", "n_pairs", "p"]
-Halves = tuple[Int[np.ndarray, " first"], Int[np.ndarray, " second"]]
 
 
-def paired_differences(
-    scores: Scores,
-    matched: Matches,
-    sums: Sums,
-    views: Sequence[str],
-    resampler: Resampler,
-    few: Resampler,
-    rule: IntervalRule,
-    *,
-    half: str,
-    states: States,
-) -> pd.DataFrame:
+class Drawn(NamedTuple):
+    """Places of some pairs among all, and the resamples of just those."""
+
+    rows: Int[np.ndarray, " pair"]
+    resampler: HashedResampler
+
+
+@dataclass(frozen=True)
+class Values:
+    """What is compared.
+
+    Attributes
+    ----------
+    scores, matched, sums : mappings of control to float array
+        All pairs; the transported ones; the transported ones.
+    views : sequence of str
+        Names along the second axis of scores and sums.
+    states : list of (str, int)
+        Kind and level along the second axis of matched.
+    """
+
+    scores: Scores
+    matched: Matches
+    sums: Sums
+    views: Sequence[str]
+    states: States
+
+    def take(self, rows: Int[np.ndarray, " row"], few: Int[np.ndarray, " row"]) -> "Values":
+        """Return the same for some of all pairs, and some of the transported."""
+        return replace(
+            self,
+            scores={name: values[rows] for name, values in self.scores.items()},
+            matched={name: values[few] for name, values in self.matched.items()},
+            sums={name: values[few] for name, values in self.sums.items()},
+        )
+
+
+def paired_differences(values: Values, every: Drawn, few: Drawn, rule: IntervalRule, *, half: str) -> pd.DataFrame:
     """Return trained minus control over the same sentences, as one table.
 
     `score` is one of `SCORES` (also against `first_layer`, from layer 2), `match` (Figure 7; view is the
@@ -44,24 +72,21 @@ def paired_differences(
 
     Parameters
     ----------
-    scores, matched, sums : mappings of control to float array
-        All pairs; the transported ones; the transported ones.
-    views : sequence of str
-        Names along the second axis of scores and sums.
-    resampler, few : Resampler
-        Of all pairs, and of the transported ones.
+    values : Values
+        Of all pairs.
+    every, few : Drawn
+        Which of all pairs, and which of the transported ones.
     rule : IntervalRule
         Of the intervals.
-    states : list of (str, int)
-        Kind and level along the second axis of matched.
     half : {"all", "second"}
         Which sentences these are, for the first column: the second half is the one on which no layer was chosen.
     """
-    n_layers = scores["trained"].shape[2]
+    part = values.take(every.rows, few.rows)
+    n_layers = part.scores["trained"].shape[2]
     rows = [
-        *_score_rows(scores, views, n_layers, resampler, rule),
-        *_match_rows(matched, states, few, rule),
-        *_plan_rows(sums, views, n_layers, few, rule),
+        *_score_rows(part.scores, part.views, n_layers, every.resampler, rule),
+        *_match_rows(part.matched, part.states, few.resampler, rule),
+        *_plan_rows(part.sums, part.views, n_layers, few.resampler, rule),
     ]
     frame = pd.concat(rows, ignore_index=True).rename(columns={"value": "difference"})
     return frame.assign(half=half)[COLUMNS]
@@ -114,84 +139,106 @@ def _plan_rows(
     return rows
 
 
-def halves(n_pairs: int, seed: int) -> Halves:
-    """Return the indices of two random halves of the pairs, each ascending; of one pair, the same twice."""
-    order = np.random.default_rng(seed).permutation(n_pairs)
-    first, second = np.sort(order[: n_pairs // 2]), np.sort(order[n_pairs // 2 :])
-    return (first, second) if len(first) else (second, second)
+@dataclass(frozen=True)
+class Halved:
+    """Pairs with their resamples, and their halves by hash: half A chooses, half B judges.
+
+    Attributes
+    ----------
+    ids : tuple of int
+        `pair_id` of each.
+    resampler : HashedResampler
+        Of all of them.
+    seed : int
+        Of the halves.
+    """
+
+    ids: tuple[int, ...]
+    resampler: HashedResampler
+    seed: int
+
+    @property
+    def first(self) -> Int[np.ndarray, " first"]:
+        """Return the places of half A."""
+        return halves_of(self.ids, self.seed)[0]
+
+    @property
+    def all(self) -> Drawn:
+        """Return all pairs with their resamples."""
+        return Drawn(np.arange(len(self.ids)), self.resampler)
+
+    @property
+    def second(self) -> Drawn:
+        """Return half B with its resamples."""
+        rows = halves_of(self.ids, self.seed)[1]
+        return Drawn(rows, self.resampler.take(rows))
 
 
-def second_halves(
-    matched: Matches, *, seed: int, n_pairs: int
-) -> tuple[Int[np.ndarray, " row"], Int[np.ndarray, " transported_row"]]:
-    """Return the rows on which `best_layers` reports: of all pairs, and of the transported ones that were matched."""
-    known = np.flatnonzero(~np.isnan(matched["trained"][:, 0]))
-    return halves(n_pairs, seed)[1], known[halves(len(known), seed)[1]]
+def best_layers(values: Values, every: Halved, few: Halved, rule: IntervalRule) -> dict[str, list[dict]]:
+    """Return the best layer by `scores`, `match` and `plan_correlation`: chosen on half A, read on half B.
 
-
-def best_layers(
-    scores: Scores,
-    matched: Float[np.ndarray, "transported state"],
-    sums: Float[np.ndarray, "transported view layer sums"],
-    views: Sequence[str],
-    *,
-    states: States,
-    rule: IntervalRule,
-    resamples: int,
-    seed: int,
-) -> dict[str, list[dict]]:
-    """Return the best layer by `scores`, `match` and `plan_correlation`: chosen on a half, read on the other.
+    Controls are read on half B too, at the chosen layer. A layer that cannot see all words of some pair (NaN) is not
+    chosen; of matches, the best of all states and levels is reported.
 
     Parameters
     ----------
-    scores : mapping of control to float array
-        All pairs; the controls are read on the same half, at the chosen layer.
-    matched, sums : float arrays
-        Of the trained translator: the transported pairs.
-    views : sequence of str
-        Names along the second axis.
-    states : list of (str, int)
-        Kind and level along the second axis of matched; the best of all of them is reported.
+    values : Values
+        Of all pairs.
+    every, few : Halved
+        All pairs, and the transported ones.
     rule : IntervalRule
         Of the intervals.
-    resamples, seed : int
-        Of the split and of the resamples of the second half.
     """
+    return {
+        "scores": _best_scores(values, every, rule),
+        "match": _best_match(values, few, rule),
+        "plan_correlation": _best_plan(values, few, rule),
+    }
 
-    def split(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, Resampler]:
-        first, second = halves(len(rows), seed)
-        return rows[first], rows[second], Resampler(len(second), resamples=resamples, seed=seed)
 
-    trained = scores["trained"]
-    first, second, resampler = split(np.arange(len(trained)))
-    estimate = resampler.estimate_mean(trained[second], rule)
-    # A layer that cannot see all words of some pair (NaN) is not chosen.
-    chosen = np.nan_to_num(trained[first].mean(0), nan=-np.inf).argmax(1).tolist()
-    by_score = [
+def _best_scores(values: Values, every: Halved, rule: IntervalRule) -> list[dict]:
+    trained, (rows, resampler) = values.scores["trained"], every.second
+    estimate = resampler.estimate_mean(trained[rows], rule)
+    chosen = np.nan_to_num(trained[every.first].mean(0), nan=-np.inf).argmax(1).tolist()
+    return [
         {
             "view": view,
             "score": score,
             "layer": chosen[v][s] + 1,
             **_at(estimate, (v, chosen[v][s], s)),
             "controls": {
-                name: float(np.nanmean(values[second, v, chosen[v][s], s]))
-                for name, values in scores.items()
+                name: float(np.nanmean(own[rows, v, chosen[v][s], s]))
+                for name, own in values.scores.items()
                 if name != "trained"
             },
         }
-        for v, view in enumerate(views)
+        for v, view in enumerate(values.views)
         for s, score in enumerate(SCORES)
     ]
-    first, second, resampler = split(np.flatnonzero(~np.isnan(matched[:, 0])))
-    state = int(matched[first].mean(0).argmax())
-    kind, level = states[state]
-    by_match = [{"states": kind, "layer": level, **_at(resampler.estimate_mean(matched[second], rule), (state,))}]
-    in_first = correlation(sums[first].sum(0))
+
+
+def _best_match(values: Values, few: Halved, rule: IntervalRule) -> list[dict]:
+    matched, (rows, resampler) = values.matched["trained"], few.second
+    state = int(np.nan_to_num(_known_mean(matched[few.first]), nan=-np.inf).argmax())
+    kind, level = values.states[state]
+    return [{"states": kind, "layer": level, **_at(resampler.estimate_mean(matched[rows], rule), (state,))}]
+
+
+def _known_mean(values: Float[np.ndarray, "pair *lead"]) -> Float[np.ndarray, "*lead"]:
+    known = ~np.isnan(values)
+    total, n_known = np.where(known, values, 0.0).sum(0), known.sum(0)
+    return np.divide(total, n_known, out=np.full(total.shape, np.nan), where=n_known > 0)
+
+
+def _best_plan(values: Values, few: Halved, rule: IntervalRule) -> list[dict]:
+    sums, (rows, resampler) = values.sums["trained"], few.second
+    in_first = correlation(sums[few.first].sum(0))
     chosen = np.nan_to_num(in_first, nan=-np.inf).argmax(1).tolist()
-    n_pairs = np.full(in_first.shape, len(second))
-    estimate = resampler.estimate(*pooled_correlation(sums[second], resampler), n_pairs, rule)
-    by_plan = [{"view": view, "layer": chosen[v] + 1, **_at(estimate, (v, chosen[v]))} for v, view in enumerate(views)]
-    return {"scores": by_score, "match": by_match, "plan_correlation": by_plan}
+    n_pairs = np.full(in_first.shape, len(rows))
+    estimate = resampler.estimate(*pooled_correlation(sums[rows], resampler), n_pairs, rule)
+    return [
+        {"view": view, "layer": chosen[v] + 1, **_at(estimate, (v, chosen[v]))} for v, view in enumerate(values.views)
+    ]
 
 
 def _at(estimate: Estimate, index: tuple[int, ...]) -> dict[str, float | int]:

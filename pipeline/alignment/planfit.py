@@ -69,16 +69,23 @@ class Fit(NamedTuple):
     error: float
 
 
-def fit(model: Model, layer: Layer) -> Fit:
+def fit(model: Model, layer: Layer, *, start: Parameters | None = None) -> Fit:
     """Return the parameters at which a model is nearest to the attention of all pairs of a layer.
 
     The mean KL is minimised: the best of a grid on log reg, w (0 and 1 / reg; w = 1 / reg makes A the plain softmax)
     and sd, on `MAX_ON_GRID` pairs, refined by damped Gauss-Newton steps on (1 / reg, w, 1 / sd^2), which the scores
     are linear in. For A this is Newton's method on a convex problem; for a plan the derivative goes through the
     potentials (`score_slopes`).
+
+    Parameters
+    ----------
+    model, layer : Model, Layer
+        What is fitted, and to which attention.
+    start : Parameters, optional
+        reg and w of a similar fit, in place of the grid's; an sd is still looked for on the grid.
     """
     free = np.array([True, model.weighted, model.position])
-    theta = _best_of_grid(model, layer.take(np.arange(min(len(layer.rows), MAX_ON_GRID))))
+    theta = _best_of_grid(model, layer.take(np.arange(min(len(layer.rows), MAX_ON_GRID))), start)
     current = model_rows(model, layer, _parameters(theta))
     loss, damping = float(kl_rows(layer.rows, current.log_rows).mean()), 1e-3
     for _ in range(_STEPS):
@@ -122,10 +129,10 @@ def _named(model: Model, theta: Float[np.ndarray, "3"]) -> Parameters:
     return Parameters(found.reg, found.weight if model.weighted else 0.0, found.sd if model.position else np.inf)
 
 
-def _best_of_grid(model: Model, layer: Layer) -> Float[np.ndarray, "3"]:
-    """Return where to start: the best reg and w, then the best sd beside them."""
+def _best_of_grid(model: Model, layer: Layer, start: Parameters | None) -> Float[np.ndarray, "3"]:
+    """Return where to start: the best reg and w, or those given, then the best sd beside them."""
     grid = [Parameters(reg, ratio / reg) for reg in _GRID_REG for ratio in (_GRID_RATIO if model.weighted else (0.0,))]
-    best = _nearest(model, layer, grid)
+    best = _nearest(model, layer, grid) if start is None else start._replace(sd=np.inf)
     if model.position:
         best = _nearest(model, layer, [best._replace(sd=sd) for sd in _GRID_SD])
     return np.array([1 / best.reg, best.weight, best.sd**-2.0])
@@ -177,7 +184,7 @@ class Compared(NamedTuple):
     Attributes
     ----------
     scores : dict of str to float array, shape (pair,)
-        KL(attention row || model row) in nats: softmax, similarity (A), plan (D), uniform_plan (b).
+        KL(attention row || model row) in nats, by `MODELS`: A is similarity, D plan, b uniform_plan.
     power : float array, shape (pair,)
         KL(D || A) in nats at A's parameters.
     fits : dict of str to (Fit, Fit)
@@ -195,6 +202,8 @@ MODELS: Mapping[str, Model] = {
     "plan": PLAN,
     "uniform_plan": UNIFORM_PLAN,
 }
+DECIDING = ("similarity", "plan")
+"""The models that are fitted with a position term too."""
 
 
 def compare(
@@ -203,6 +212,7 @@ def compare(
     *,
     position: bool = False,
     tokens: bool = False,
+    start: Compared | None = None,
 ) -> Compared:
     """Return every model's score on every pair, fitted on one half and judged on the other, then swapped.
 
@@ -214,18 +224,25 @@ def compare(
         Indices of the pairs of either half; the first `MAX_FITTED` of each are fitted on, so give them in an order that
         does not depend on the text.
     position : bool
-        Whether every model has a position term.
+        Whether the models have a position term; then only `DECIDING` are fitted.
     tokens : bool
         Whether the key word's number of tokens is the base measure.
+    start : Compared, optional
+        The same layer compared otherwise: its fits are begun with.
     """
-    scores = {name: np.full(len(layer.rows), np.nan) for name in MODELS}
+    models = {
+        name: model._replace(position=position, tokens=tokens)
+        for name, model in MODELS.items()
+        if name in DECIDING or not position
+    }
+    scores = {name: np.full(len(layer.rows), np.nan) for name in models}
     could_tell = np.full(len(layer.rows), np.nan)
-    fits: dict[str, list[Fit]] = {name: [] for name in MODELS}
-    for own, other in (halves, halves[::-1]):
+    fits: dict[str, list[Fit]] = {name: [] for name in models}
+    for turn, (own, other) in enumerate((halves, halves[::-1])):
         fitted_on, judged = layer.take(own[:MAX_FITTED]), layer.take(other)
-        for name, model in MODELS.items():
-            found = fit(model._replace(position=position, tokens=tokens), fitted_on)
+        for name, model in models.items():
+            found = fit(model, fitted_on, start=start and start.fits[name][turn].parameters)
             fits[name].append(found)
-            scores[name][other] = score(model._replace(position=position, tokens=tokens), judged, found.parameters)
+            scores[name][other] = score(model, judged, found.parameters)
         could_tell[other] = power(judged, fits["similarity"][-1].parameters, position=position, tokens=tokens)
     return Compared(scores, could_tell, {name: (first, second) for name, (first, second) in fits.items()})

@@ -285,3 +285,27 @@ def divergence(
     with np.errstate(divide="ignore"):
         ratio = xlogy(rows, rows) - xlogy(rows, model)
     return ratio.sum((-1, -2)) / n_query[(slice(None), *[None] * lead)]
+
+
+def matched_divergence(
+    rows: Float[np.ndarray, "pair query key"], geometry: Geometry, *, shape: tuple[int, int]
+) -> Float[np.ndarray, " pair"]:
+    """Return KL(row || position row) in nats beside the Gaussian that is as flat, mean over the query words of a pair.
+
+    In the log domain, so that it is finite however narrow the Gaussian is.
+
+    Parameters
+    ----------
+    rows : float array, shape (pair, query, key)
+        Attention, normalised (`normalised_rows`).
+    geometry : Geometry
+        Of the same pairs.
+    shape : (tgt, src)
+        Size of the padded blocks.
+    """
+    sd = entropy_matched_widths(row_entropy(rows, geometry.n_query), geometry, shape=shape).sd
+    squares, words = _squares(geometry, shape)
+    logits = -squares / (2 * np.square(sd)[:, None, None])
+    # The nearest word has logit 0, so the sum is at least 1 wherever there is a word.
+    log_sum = np.log(np.maximum((np.exp(logits) * words).sum(-1, keepdims=True), 1.0))
+    return (xlogy(rows, rows) - rows * (logits - log_sum)).sum((-1, -2)) / geometry.n_query

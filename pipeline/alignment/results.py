@@ -10,12 +10,13 @@ import pandas as pd
 
 from pipeline._output import SCHEMA, replacing, write_json
 from pipeline.alignment.collect import Pass, Sample
+from pipeline.alignment.evidence import EVIDENCE
 from pipeline.alignment.transport import level_of
 from pipeline.attention.store import PairBlocks
 from pipeline.conventions import View
 from pipeline.corpus.pairs import SentencePair
 
-TABLES = ("curves", "matches", "plan_correlation", "paired", "aer")
+TABLES = ("curves", "matches", "plan_correlation", "paired", "aer", *EVIDENCE)
 DIGITS = 6
 
 
@@ -57,7 +58,7 @@ def write_metrics(metrics: Metrics, folder: Path | str) -> None:
 def headline(summary: dict) -> dict:
     """Return the few numbers that runs are compared by: best layers, chosen on one half, values on the other.
 
-    `correspondence` is the convention's score, by view; `match` and `plan_correlation` are those of Figures
+    `pointing` decides whether attention finds translations; `correspondence` is the convention's score, by view; `match` and `plan_correlation` are those of Figures
     7 and 9; `aer` is there with a gold set. Layer numbers stand beside the values.
     """
     best, score = summary["best"], summary["signature"]["convention"]["score"]
@@ -67,6 +68,7 @@ def headline(summary: dict) -> dict:
 
     numbers = {
         "n_pairs": summary["n_pairs"],
+        "pointing": {row["view"]: short(row) for row in best["pointing"]},
         "correspondence": {row["view"]: short(row) for row in best["scores"] if row["score"] == score},
         "match": {"states": best["match"][0]["states"], **short(best["match"][0])},
         "plan_correlation": {row["view"]: short(row) for row in best["plan_correlation"]},

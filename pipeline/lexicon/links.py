@@ -50,16 +50,28 @@ def link_pairs(
     *,
     policy: str,
     track: Callable[[Iterable[SentencePair]], Iterable[SentencePair]] = iter,
+    needed: bool = True,
 ) -> list[PairLinks]:
     """Return the links of every pair, in the order given; a pair without links has none of them.
+
+    Parameters
+    ----------
+    pairs, look_up : sequence of SentencePair, LookUp
+        Sentences, and the dictionary with its lemmas.
+    policy : str
+        As `lexicon.policy` of params.yaml.
+    track : callable
+        Wraps the pairs in a progress bar.
+    needed : bool
+        Whether it is an error if no word of any pair has a hit; a shuffled dictionary may have none.
 
     Raises
     ------
     PipelineError
-        If the dictionary has not one hit in all pairs.
+        If the dictionary has not one hit in all pairs and is needed.
     """
     linked = [_link_pair(pair, look_up, policy) for pair in track(pairs)]
-    if not any(len(item.links) or item.n_ambiguous for item in linked):
+    if needed and not any(len(item.links) or item.n_ambiguous for item in linked):
         message = (
             f"lexicon: must translate some word of the text, but has no hit in {len(pairs)} sentence pairs; "
             "check the languages of the dictionary, their order and corpus.pair"

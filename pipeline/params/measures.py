@@ -9,7 +9,7 @@ from pipeline.params.base import Block, Count, Positive, Seed, as_tuple, unique
 
 
 class Align(Block):
-    """How attention is scored; `transport_pairs` and `resamples` bound the work."""
+    """How attention is scored; `transport_pairs`, `plan_pairs` and `resamples` bound the work."""
 
     methods: Annotated[tuple[Method, ...], BeforeValidator(as_tuple), Field(min_length=1)] = (
         "argmax_tgt",
@@ -22,6 +22,7 @@ class Align(Block):
     method_settings: MatchSettings = MatchSettings()
 
     transport_pairs: Count = 240
+    plan_pairs: Count = 300
     resamples: Count = 2000
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     seed: Seed = 2026

@@ -5,7 +5,9 @@ from pathlib import Path
 import typer
 
 from pipeline.alignment.explorer import Wanted, explore, write_scores, write_shown
-from pipeline.alignment.measure import Inputs, Split, measure, write_metrics
+from pipeline.alignment.inputs import Inputs, Split
+from pipeline.alignment.measure import measure
+from pipeline.alignment.results import write_metrics
 from pipeline.conventions import convention_of
 from pipeline.corpus.gold import read_gold
 from pipeline.corpus.pairs import read_pairs
@@ -14,7 +16,7 @@ from pipeline.params import load_params
 from pipeline.stages import check_translator, run_stage
 
 CORPUS = Path("data/corpus")
-LINKS = Path("data/links/links.parquet")
+LINKS = Path("data/links")
 
 
 def main(name: str) -> None:
@@ -22,14 +24,20 @@ def main(name: str) -> None:
     params = load_params()
     check_translator(params, name)
     blocks, convention = Path("data/attention") / name, convention_of(params.convention)
-    pairs, links, gold = read_pairs(CORPUS / "pairs.parquet"), read_links(LINKS), read_gold(CORPUS / "gold.parquet")
+    pairs, links, gold = (
+        read_pairs(CORPUS / "pairs.parquet"),
+        read_links(LINKS / "links.parquet"),
+        read_gold(CORPUS / "gold.parquet"),
+    )
     inputs = Inputs(
         pairs=pairs,
         links=links,
+        shuffled_links=read_links(LINKS / "shuffled.parquet"),
         trained=Split.read(blocks / "trained"),
-        random_init=Split.read(blocks / "random_init") if "random_init" in params.extract.controls else None,
+        controls={split: Split.read(blocks / split) for split, _, _ in params.extract.splits if split != "trained"},
         gold_blocks=Split.read(blocks / "gold") if gold else None,
         gold={item.pair.pair_id: item.links for item in gold} if gold else None,
+        gold_pairs=[item.pair for item in gold],
         link_policy=params.lexicon.policy,
         min_links=params.sample.min_links,
     )

@@ -1,0 +1,92 @@
+"""What is measured of one translator: blocks by split, links, sentences."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.attention.store import PairBlocks, read_blocks, read_manifest
+from pipeline.conventions import View, view_of
+from pipeline.corpus.pairs import SentencePair
+from pipeline.corpus.pharaoh import GoldLinks, SomeLinks
+
+
+class StoredBlocks:
+    """The blocks of a folder, read anew each time they are gone through."""
+
+    def __init__(self, folder: Path | str, *, heads: bool = False) -> None:
+        self.folder, self.heads = Path(folder), heads
+
+    def __iter__(self) -> Iterator[PairBlocks]:
+        return read_blocks(self.folder, heads=self.heads)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Blocks, and the manifest: translator, views, n_layers, n_pairs, skipped, conventions."""
+
+    manifest: Mapping
+    blocks: Iterable[PairBlocks]
+
+    @classmethod
+    def read(cls, folder: Path | str) -> "Split":
+        """Return the split of a folder; blocks are read as they are needed.
+
+        Raises
+        ------
+        PipelineError
+            If the folder holds no finished extraction.
+        """
+        return cls(read_manifest(folder), StoredBlocks(folder))
+
+    @property
+    def with_heads(self) -> Iterable[PairBlocks]:
+        """Return the blocks, with those of every head where they are kept."""
+        return StoredBlocks(self.blocks.folder, heads=True) if isinstance(self.blocks, StoredBlocks) else self.blocks
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """Return the ways to look, in the order of the blocks."""
+        return tuple(view_of(name) for name in self.manifest["views"])
+
+    @property
+    def label(self) -> str:
+        """Return what progress bars call it."""
+        return f"{self.manifest.get('translator', 'translator')} {self.manifest.get('split', 'blocks')}"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is measured.
+
+    Attributes
+    ----------
+    pairs : sequence of SentencePair
+        The selected sentences.
+    links : mapping of pair_id to int array, shape (link, 2)
+        Dictionary links, source word then target word.
+    trained : Split
+        Blocks of the translator.
+    controls : mapping of name to Split
+        The same with other weights: `random_init` and its further seeds, `weight_shuffled`.
+    shuffled_links : mapping of pair_id to int array, or None
+        Links of the dictionary whose translations were dealt out anew.
+    gold_blocks, gold : Split and mapping of pair_id to GoldLinks, or None
+        Blocks of the gold sentences and their hand-made links: both or none.
+    gold_pairs : sequence of SentencePair
+        The gold sentences.
+    link_policy : str
+        For the signature.
+    min_links : int
+        Pairs with fewer links are dropped.
+    """
+
+    pairs: Sequence[SentencePair]
+    links: Mapping[int, SomeLinks]
+    trained: Split
+    controls: Mapping[str, Split] = field(default_factory=dict)
+    shuffled_links: Mapping[int, SomeLinks] | None = None
+    gold_blocks: Split | None = None
+    gold: Mapping[int, GoldLinks] | None = None
+    gold_pairs: Sequence[SentencePair] = ()
+    link_policy: str = "unstated"
+    min_links: int = 1
