@@ -2,12 +2,13 @@
 
 A claim is estimate rows and a rule. `decide` corrects the rows of a question for their number, gives each a verdict,
 and lets the weakest row of a claim decide for its translator and view, since a claim must hold against all that it is
-compared with. To add a claim, make rows (`Estimate`); to replace one, make others.
+compared with, or a rule that reads several rows together. To add a claim, make rows (`Estimate`); to replace one, make
+others.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,8 @@ class Estimate:
         Two-sided, uncorrected; None where it was not computed.
     power : float or None
         How far apart the answers are that it tells from each other, where it was computed; in its unit.
+    bound : float
+        What the difference must exceed, and the value that p is of.
     figure : str
         Name of the figure that shows it, empty where none does.
     role : {"decides", "beside", "compared"}
@@ -145,6 +148,7 @@ class Estimate:
     n_pairs: int | None = None
     p: float | None = None
     power: float | None = None
+    bound: float = 0.0
     figure: str = ""
     role: str = "decides"
     limit: Limit | None = None
@@ -176,6 +180,10 @@ class Claim(Estimate):
         super().__post_init__()
         known = CERTIFICATE if self.question == "construction" and self.limit is not None else EVIDENCE
         _one_of("verdict", self.verdict, known)
+
+
+Rule = Callable[[Sequence[Claim], float], tuple[str, str]]
+"""From the rows that decide together, and the level of corrected p-values, to verdict and reason."""
 
 
 def _one_of(name: str, value: str, known: Sequence[str]) -> None:
@@ -216,8 +224,8 @@ def correct(estimates: Sequence[Estimate]) -> list[Correction | None]:
 def verdict_of(estimate: Estimate, corrected: float | None = None, *, level: float = 0.95) -> tuple[str, str]:
     """Return verdict and reason of one row.
 
-    The interval of a difference lies above 0 (supported), below 0 (not supported) or decides nothing; a limit is kept
-    (supported) or not.
+    The interval of a difference lies above its bound (supported), below it (not supported) or decides nothing; a limit
+    is kept (supported) or not.
 
     Parameters
     ----------
@@ -243,11 +251,11 @@ def verdict_of(estimate: Estimate, corrected: float | None = None, *, level: flo
         return "undecided", "there is no interval"
     if low == high:
         return "undecided", "the interval has no width"
-    if low <= 0 <= high:
-        return "undecided", "the interval holds 0"
+    if low <= estimate.bound <= high:
+        return "undecided", f"the interval holds {estimate.bound:g}"
     if corrected is not None and corrected > 1 - level:
         return "undecided", "it does not survive the correction for many tests"
-    return ("supported" if low > 0 else "not supported"), ""
+    return ("supported" if low > estimate.bound else "not supported"), ""
 
 
 def _kept(limit: Limit) -> bool:
@@ -256,7 +264,7 @@ def _kept(limit: Limit) -> bool:
     return value >= threshold if limit.rule == RULES[1] else value <= threshold
 
 
-def decide(estimates: Sequence[Estimate], *, level: float) -> list[Claim]:
+def decide(estimates: Sequence[Estimate], *, level: float, rules: Mapping[str, Rule] | None = None) -> list[Claim]:
     """Return the claims in the order of their questions: of each those that decide, then those beside.
 
     Parameters
@@ -266,7 +274,11 @@ def decide(estimates: Sequence[Estimate], *, level: float) -> list[Claim]:
         those with the role `decides` the weakest of each claim, translator and view decides; the others stand beside.
     level : float
         Of the intervals.
+    rules : mapping of claim to Rule, optional
+        Claims that several rows decide together: the first row of each translator and view has the verdict of the
+        rule, which is given all rows with the role `decides`; with too few sentences it is undecided.
     """
+    rules = rules or {}
     claims = []
     for row, correction in zip(estimates, correct(estimates), strict=True):
         if row.role != "compared":
@@ -275,15 +287,30 @@ def decide(estimates: Sequence[Estimate], *, level: float) -> list[Claim]:
     groups: dict[tuple[str, ...], list[Claim]] = {}
     for claim in claims:
         groups.setdefault((claim.question, claim.claim, claim.translator, claim.view), []).append(claim)
-    ranked = [claim for group in groups.values() for claim in _weakest_first(group)]
+    ranked = [
+        claim
+        for (_, name, *_), group in groups.items()
+        for claim in (_by_rule(group, rules[name], level) if name in rules else _weakest_first(group))
+    ]
     order = {key[:2]: place for place, key in enumerate(groups)}
     return sorted(ranked, key=lambda c: (QUESTIONS.index(c.question), order[c.question, c.claim], ROLES.index(c.role)))
+
+
+def _by_rule(group: Sequence[Claim], rule: Rule, level: float) -> list[Claim]:
+    """Return a group with its first row in front, which has the verdict of all that decide, and every other beside."""
+    deciding = [claim for claim in group if claim.role == "decides"]
+    if not deciding:
+        return list(group)
+    front, few = deciding[0], [claim for claim in deciding if claim.n_pairs is not None and claim.n_pairs < FEWEST]
+    verdict, why = (few[0].verdict, few[0].why) if few else rule(deciding, round(1 - level, 10))
+    others = [replace(claim, role="beside") for claim in group if claim is not front]
+    return [replace(front, verdict=verdict, why=why), *others]
 
 
 def _weakest_first(group: Iterable[Claim]) -> list[Claim]:
     """Return a group with the one that decides in front, and every other beside it."""
     ranked = sorted(group, key=lambda claim: (ROLES.index(claim.role), _low(claim)))
-    return [Claim(**{**vars(claim), "role": "beside" if place else claim.role}) for place, claim in enumerate(ranked)]
+    return [replace(claim, role="beside") if place else claim for place, claim in enumerate(ranked)]
 
 
 def _low(claim: Claim) -> float:

@@ -24,6 +24,8 @@ Method = Literal[
     "softmax_threshold",
 ]
 METHODS: tuple[Method, ...] = get_args(Method)
+PLAN_MARGIN = 0.002
+"""Nats by which a plan must fit attention better than a similarity, and by which the two must differ to be told apart."""
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "grow_diagonal": ("free",),

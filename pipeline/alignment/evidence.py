@@ -166,7 +166,7 @@ def _scored(
     return Scored(tuple(ids), found, halves_of(ids, settings.seed), resampler)
 
 
-def _content(ids: Sequence[int], pairs: Mapping[int, SentencePair], side: str) -> dict[int, Bool[np.ndarray, " word"]]:
+def _content(ids: Sequence[int], pairs: Mapping[int, SentencePair], side: str) -> dict[int, Bool[np.ndarray, " _word"]]:
     return {row: has_content(getattr(pairs[pair_id], side)) for row, pair_id in enumerate(ids)}
 
 
@@ -192,7 +192,9 @@ def _gold(inputs: Inputs, settings: Align) -> Scored | None:
 
 
 def _plan_samples(inputs: Inputs, sample: Sample, settings: Align) -> dict[str, PlanSample]:
-    """Return the pairs that models are fitted and judged on, of every split: the first ones by their hashes."""
+    """Return the pairs that models are fitted and judged on, of every split: the first ones by their hashes, if any."""
+    if settings.plan_pairs == 0:
+        return {}
     order = hashed_order(sample.ids, settings.seed)[: settings.plan_pairs]
     wanted = {sample.ids[row]: row for row in order.tolist()}
     splits = {"trained": inputs.trained, **inputs.controls}
@@ -250,7 +252,7 @@ def _heads(
         chosen = chosen_heads(scores, links, views, halves, resampler.take(halves[1]), rule=rule)
         tables["heads_chosen"].append(chosen)
         n_pairs[links], n_heads = len(ids), int(np.prod(scores.pointing.shape[1:]))
-        if links == "dictionary":
+        if links == "dictionary" and settings.plan_pairs:
             tables["heads_plan"].append(_fitted(inputs, chosen, ids, sample, settings, rule=rule))
             n_fitted = len(chosen)
     summary = {"n_pairs": n_pairs, "n_heads": n_heads, "n_fitted": n_fitted}

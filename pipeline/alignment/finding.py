@@ -43,8 +43,8 @@ def has_content(words: Sequence[str]) -> Bool[np.ndarray, " word"]:
 class Content:
     """Which words carry content, by a pair's place (`has_content`)."""
 
-    src: Mapping[int, Bool[np.ndarray, " word"]]
-    tgt: Mapping[int, Bool[np.ndarray, " word"]]
+    src: Mapping[int, Bool[np.ndarray, " _word"]]
+    tgt: Mapping[int, Bool[np.ndarray, " _word"]]
 
     def mask(self, chunk: Chunk) -> Bool[np.ndarray, "pair tgt src"]:
         """Return which entries of a chunk's blocks are between content words."""

@@ -11,7 +11,6 @@ from jaxtyping import Bool, Float, Int
 from pipeline.alignment.bootstrap import Estimate, IntervalRule
 from pipeline.alignment.chunks import Chunk, chunks
 from pipeline.alignment.curves import to_frame
-from pipeline.alignment.decisions import PLAN_MARGIN
 from pipeline.alignment.gap import gap
 from pipeline.alignment.gold import score_counts
 from pipeline.alignment.halves import HashedResampler, bound_p
@@ -23,6 +22,7 @@ from pipeline.alignment.position import mass_on_links, normalised_rows
 from pipeline.attention.store import PairBlocks
 from pipeline.conventions import View
 from pipeline.corpus.pharaoh import GoldLinks, SomeLinks
+from pipeline.methods import PLAN_MARGIN
 
 BEST = 8
 """Heads of a view that are fitted and judged; the others are untested."""

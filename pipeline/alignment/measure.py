@@ -67,12 +67,12 @@ def measure(
     rule = IntervalRule.of(convention, settings.level)
     scores = _all_scores(splits, sample, views, convention)
     tables, best = _tables(splits, scores, sample, walk, settings, rule)
-    found = evidence(inputs, sample, settings, rule)
-    tables |= found.tables
-    best["pointing"] = found.best
     gold_summary, tables["aer"] = _gold(inputs, settings, convention, rule)
     if gold_summary:
         best["aer"] = gold_summary.pop("best")
+    found = evidence(inputs, sample, settings, rule)
+    tables |= found.tables
+    best["pointing"] = found.best
     summary = {
         **{key: inputs.trained.manifest.get(key) for key in ("translator", "model", "revision", "reads")},
         **_counts(splits, sample, names(views)),

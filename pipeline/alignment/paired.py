@@ -53,7 +53,7 @@ class Values:
     views: Sequence[str]
     states: States
 
-    def take(self, rows: Int[np.ndarray, " row"], few: Int[np.ndarray, " row"]) -> "Values":
+    def take(self, rows: Int[np.ndarray, " row"], few: Int[np.ndarray, " few"]) -> "Values":
         """Return the same for some of all pairs, and some of the transported."""
         return replace(
             self,
@@ -207,7 +207,7 @@ def _best_scores(values: Values, every: Halved, rule: IntervalRule) -> list[dict
             "layer": chosen[v][s] + 1,
             **_at(estimate, (v, chosen[v][s], s)),
             "controls": {
-                name: float(np.nanmean(own[rows, v, chosen[v][s], s]))
+                name: float(_known_mean(own[rows, v, chosen[v][s], s]))
                 for name, own in values.scores.items()
                 if name != "trained"
             },

@@ -14,7 +14,6 @@ from rich.progress import track
 
 from pipeline.alignment.bootstrap import Estimate, IntervalRule
 from pipeline.alignment.chunks import pad_words
-from pipeline.alignment.decisions import PLAN_MARGIN
 from pipeline.alignment.gap import CONTROLLED, gap, link_rows, partial_correlations, permuted_rows
 from pipeline.alignment.halves import HashedResampler, bound_p
 from pipeline.alignment.planfit import Compared, compare
@@ -25,6 +24,7 @@ from pipeline.alignment.transport import level_of
 from pipeline.attention.store import PairBlocks
 from pipeline.conventions import View
 from pipeline.corpus.pharaoh import SomeLinks
+from pipeline.methods import PLAN_MARGIN
 
 COLUMNS = [
     *("split", "view", "layer", "tokens", "base", "position", "quantity"),
@@ -206,7 +206,10 @@ def _gap_rows(
     for half, fit in zip(kept.halves[::-1], compared.fits["similarity"], strict=True):
         similarity[half] = model_rows(SIMILARITY, layer, fit.parameters).rows[half]
     linked = kept.padded(
-        [link_block(own, n_src=int(s), n_tgt=int(t)) for own, s, t in zip(kept.links, *kept.sizes, strict=True)]
+        [
+            link_block(own, n_src=int(s), n_tgt=int(t)).astype(float)
+            for own, s, t in zip(kept.links, *kept.sizes, strict=True)
+        ]
     ).astype(bool)
     rng = np.random.default_rng([kept.seed, case.layer])
     beside = {

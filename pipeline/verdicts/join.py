@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline._output import write_json
 from pipeline.claims import QUESTIONS, Claim, decide, untested, write_claims
 from pipeline.verdicts.certificate import certificate_claims
+from pipeline.verdicts.evidence import RULES
 from pipeline.verdicts.reading import read_table, read_translator
 from pipeline.verdicts.training import learning_estimates, merge_learn
 from pipeline.verdicts.translators import translator_estimates, unmeasured
@@ -41,7 +42,7 @@ def write_verdicts(metrics: Path, translators: Sequence[str], *, level: float) -
     measured = [read_translator(metrics / "translators" / name, name) for name in translators]
     estimates = [*translator_estimates(measured), *learning_estimates(learned["prompts"])]
     claims = [
-        *decide(estimates, level=level),
+        *decide(estimates, level=level, rules=RULES),
         *unmeasured(estimates),
         *certificate_claims(metrics / "certificate.json"),
     ]

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,25 @@ from typing import Any
 from pipeline._output import check_holds, check_there, read_object
 
 PAIRED = ("half", "view", "layer", "score", "against", "difference", "low", "high", "n_pairs", "p")
+TABLES = {
+    "above": ("half", "links", "score", "view", "layer", "against", "difference", "low", "high", "n_pairs", "p"),
+    "trend": ("links", "view", "range", "quantity", "layer", "value", "low", "high", "n_pairs", "p"),
+    "plan_test": (
+        "split",
+        "view",
+        "layer",
+        "tokens",
+        "base",
+        "position",
+        "quantity",
+        "value",
+        "low",
+        "high",
+        "n_pairs",
+        "p",
+    ),
+}
+"""Columns that are read of the tables of evidence, by name."""
 SUMMARY = ("best", "other_side_mass", "reads", "signature")
 CERTIFICATE = ("id", "statement", "reference", "setting", "value", "threshold", "verdict", "seed", "group")
 
@@ -55,16 +74,14 @@ class Measured:
         Every difference.
     summary : dict
         Best layers and the signature.
+    tables : mapping of name to list of rows
+        Of `TABLES`, as text by column.
     """
 
     name: str
     paired: list[Paired]
     summary: dict[str, Any]
-
-    @property
-    def score(self) -> str:
-        """The score that the convention calls correspondence."""
-        return self.summary["signature"]["convention"]["score"]
+    tables: Mapping[str, list[dict[str, str]]]
 
     @property
     def views(self) -> list[str]:
@@ -76,18 +93,9 @@ class Measured:
         """Number of attention layers."""
         return len(next(iter(self.summary["other_side_mass"]["trained"].values())))
 
-    @property
-    def best_states(self) -> str:
-        """Where the word vectors are taken that match best, chosen on the first half of the sentences."""
-        return self.summary["best"]["match"][0]["states"]
-
-    def best_layer(self, score: str, view: str) -> int:
-        """Return the layer that was chosen on the first half of the sentences."""
-        best = self.summary["best"]
-        if score == "match":
-            return best["match"][0]["layer"]
-        rows = best[score] if score == "plan_correlation" else [row for row in best["scores"] if row["score"] == score]
-        return next(row["layer"] for row in rows if row["view"] == view)
+    def best_layer(self, view: str) -> int:
+        """Return the layer with most pointing, chosen on half A of the sentences."""
+        return next(row["layer"] for row in self.summary["best"]["pointing"] if row["view"] == view)
 
 
 def read_translator(folder: Path, name: str) -> Measured:
@@ -100,7 +108,8 @@ def read_translator(folder: Path, name: str) -> Measured:
     """
     stage = f"align@{name}"
     rows = read_table(folder / "paired.csv", PAIRED, stage)
-    return Measured(name, [_paired(row) for row in rows], read_object(folder / "summary.json", SUMMARY, stage))
+    tables = {table: read_table(folder / f"{table}.csv", columns, stage) for table, columns in TABLES.items()}
+    return Measured(name, [_paired(row) for row in rows], read_object(folder / "summary.json", SUMMARY, stage), tables)
 
 
 def _paired(row: dict[str, str]) -> Paired:

@@ -12,7 +12,8 @@ import pytest
 
 from pipeline._output import SCHEMA, write_json
 from pipeline.alignment.explorer import Wanted, explore, write_shown
-from pipeline.alignment.measure import Inputs, Split, measure
+from pipeline.alignment.inputs import Inputs, Split
+from pipeline.alignment.measure import measure
 from pipeline.alignment.results import write_metrics
 from pipeline.attention.store import PairBlocks, sha256, write_shard
 from pipeline.conventions import CORRECTED, STATES, VIEWS, convention_of, names

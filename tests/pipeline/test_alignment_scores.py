@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from pipeline.alignment.collect import as_scored
 from pipeline.alignment.controls import (
     control_block,
-    mispaired_partners,
     nearest_position_links,
     position_block,
     position_matches,
@@ -215,28 +214,6 @@ def test_position_block_has_a_standard_deviation_in_words():
 def test_control_blocks_come_in_every_view():
     blocks = control_block("uniform", 2, 4, (TGT_TO_SRC, SRC_TO_TGT))
     np.testing.assert_array_equal(blocks, [np.full((4, 2), 0.5), np.full((4, 2), 0.25)])
-
-
-def test_mispaired_partners_fit_and_have_the_nearest_number_of_links(rng):
-    n_src, n_tgt = rng.integers(5, 12, (2, 80))
-    n_links = rng.integers(0, 6, 80)
-    partners = mispaired_partners(n_src, n_tgt, n_links, rng)
-    for pair, partner in enumerate(partners):
-        fits = (n_src <= n_src[pair]) & (n_tgt <= n_tgt[pair]) & (n_links > 0) & (np.arange(80) != pair)
-        if partner < 0:
-            assert not fits.any()
-        else:
-            assert fits[partner]
-            nearest = np.abs(n_links[fits] - n_links[pair]).min()
-            assert abs(n_links[partner] - n_links[pair]) == nearest
-
-
-def test_mispaired_partners_follow_from_the_seed_and_are_drawn_evenly():
-    sizes = np.full(3, 5)
-    draws = [mispaired_partners(sizes, sizes, sizes, np.random.default_rng(seed))[0] for seed in range(400)]
-    assert draws == [mispaired_partners(sizes, sizes, sizes, np.random.default_rng(s))[0] for s in range(400)]
-    assert set(draws) == {1, 2}
-    assert 150 < draws.count(1) < 250
 
 
 def test_position_matches_pairs_words_in_order():

@@ -4,19 +4,12 @@ import numpy as np
 import pytest
 
 from pipeline.alignment.bootstrap import IntervalRule
-from pipeline.alignment.decisions import (
-    PLAN_MARGIN,
-    Interval,
-    PlanEvidence,
-    finds_translations,
-    grows_with_depth,
-    is_a_plan,
-    side,
-)
 from pipeline.alignment.halves import HashedResampler, bound_p, split_in_halves
 from pipeline.alignment.planfit import compare
 from pipeline.alignment.planlike import PLAN, SIMILARITY, Parameters, model_rows
 from pipeline.alignment.pointing import above_position
+from pipeline.methods import PLAN_MARGIN
+from pipeline.verdicts.decisions import Interval, PlanEvidence, finds_translations, grows_with_depth, is_a_plan, side
 from tests.pipeline.evidence_factory import attention_on, cost_layer, position_scores, random_batch
 
 RULE = IntervalRule("percentile", 0.95)
@@ -110,7 +103,7 @@ def _plan_verdict(layer, *, tokens=False):
             ends = Interval(estimate.low[0], estimate.high[0], bound_p(estimate, -PLAN_MARGIN)[0])
             found[-1][convention] = PlanEvidence(ends, compared.power.mean())
             means[position, convention] = [
-                (scores[name] - scores["similarity"]).mean() for name in ("plan", "uniform_plan")
+                (scores[name] - scores["similarity"]).mean() for name in ("plan", "uniform_plan") if name in scores
             ]
     return is_a_plan(*found), means
 

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.alignment.mispairing import BIN, derangement, links_within, mispaired_partners, shuffled_entries
+from pipeline.alignment.mispairing import links_within, mispaired_partners
 from pipeline.alignment.pointing import link_block, pointing
 from pipeline.errors import PipelineError
+from pipeline.lexicon.shuffle import BIN, derangement, shuffled_entries
 from tests.pipeline.evidence_factory import attention_on, random_batch
 
 

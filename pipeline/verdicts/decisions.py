@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from pipeline.methods import PLAN_MARGIN
+
 Verdict = Literal["supported", "partly", "not supported", "undecided", "untested", "not testable here"]
-PLAN_MARGIN = 0.002
-"""Nats by which the plan must fit better than the similarity, and by which the two must differ to be told apart."""
 CONVENTIONS = ("sum", "mean")
 """How attention on the tokens of a key word becomes that on the word: a verdict holds under both."""
 
