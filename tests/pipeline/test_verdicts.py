@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -10,55 +11,77 @@ from pipeline.claims import CERTIFICATE, QUESTIONS, decide, read_claims
 from pipeline.conventions import VIEWS
 from pipeline.errors import PipelineError
 from pipeline.report.in_short import LINES, in_short
+from pipeline.verdicts.evidence import PLAN, POINTS, RULES
 from pipeline.verdicts.join import tally, write_verdicts
 from pipeline.verdicts.reading import PAIRED, Measured, Paired, read_translator
 from pipeline.verdicts.training import learning_estimates, merge_learn
-from pipeline.verdicts.translators import FIGURES, translator_estimates, unmeasured
+from pipeline.verdicts.translators import GOLD_CLAIM, translator_estimates, unmeasured
 from tests.pipeline.report_factory import measured  # noqa: F401 - a fixture
 
 ABOVE, BELOW, AROUND = (0.1, 0.2), (-0.2, -0.1), (-0.1, 0.2)
 NAMES = ["mini-marian", "mini-mbert"]
-CONTROLS = {
-    "mean_mass": ("random_init", "uniform", "position", "mispaired", "first_layer"),
-    "match": ("position", "random_init", "chance"),
-    "plan_correlation": ("position", "random_init"),
-}
+MATCH_CONTROLS = ("position", "random_init", "chance")
 BEST = 2
 
 
-def planted(*, changed=(), gold=None, n_layers=3, n_pairs=100, p=1e-6):
-    """Return a translator of one view whose every difference is above 0, but for `changed`: interval by score, control, half."""
+def cells(low, high, *, name="difference", n_pairs=100, p=1e-6):
+    """Return the cells of an interval as tables hold them."""
+    return {name: str(low + 0.05), "low": str(low), "high": str(high), "n_pairs": str(n_pairs), "p": str(p)}
+
+
+def planted(*, changed=(), gold=None, n_layers=3, n_pairs=100, p=1e-6, power=0.01):
+    """Return a translator of one view for which all claims hold, but for `changed`: intervals by row of a table.
+
+    A row is named by (score, against), (score, against, half) or (table, layer, ...), see below; plan rows are nats by
+    which the plan fits better.
+    """
     intervals = dict(changed)
-    rows = [
-        Paired(
-            half,
-            "encoder" if score == "match" else "output_step",
-            layer,
-            score,
-            against,
-            low + 0.05,
-            low,
-            high,
-            n_pairs,
-            p,
-        )
-        for half in ("all", "second")
-        for score, controls in CONTROLS.items()
-        for against in controls
-        for layer in range(1 + (against == "first_layer"), n_layers + 1)
-        for low, high in [intervals.get((score, against, half), intervals.get((score, against), ABOVE))]
+
+    def ends(*keys):
+        return next((intervals[key] for key in keys if key in intervals), ABOVE)
+
+    halves, layers = ("all", "second"), range(1, n_layers + 1)
+    paired = [
+        Paired(half, "encoder", layer, "match", against, low + 0.05, low, high, n_pairs, p)
+        for half in halves
+        for against in MATCH_CONTROLS
+        for layer in layers
+        for low, high in [ends(("match", against, half), ("match", against))]
     ]
+    more = {"n_pairs": n_pairs, "p": p}
+    about = {"view": "output_step"}
+    above = [
+        {**about, "half": half, "links": links, "score": "pointing", "layer": str(layer), "against": against,
+         **cells(*ends(("pointing", links, half), ("pointing", links)), **more)}
+        for half in halves for links in ("dictionary", "gold_sure") if gold or links == "dictionary"
+        for against in ("position", "random_init") for layer in layers
+    ]  # fmt: skip
+    trend = [
+        {**about, "links": "dictionary", "range": "all", "quantity": quantity, "layer": str(layer),
+         **cells(*ends(("trend", quantity, layer)), name="value", **more)}
+        for quantity, layer in [("rank_correlation", n_layers), *(("step", layer) for layer in layers[1:])]
+    ]  # fmt: skip
+    plan = [
+        {**about, "split": "trained", "layer": str(layer), "tokens": tokens, "base": "words", "position": str(position),
+         "quantity": quantity, **cells(*found, name="value", **more)}
+        for layer in layers for tokens in ("sum", "mean") for position in (False, True)
+        for low, high in [ends(("plan", layer, tokens, position), ("plan", layer))]
+        for quantity, found in (("plan_minus_similarity", (-high, -low)), ("power", (power - 0.05, power)))
+    ]  # fmt: skip
     best = {
         "scores": [{"view": "output_step", "score": "mean_mass", "layer": BEST}],
         "match": [{"states": "encoder", "layer": BEST}],
-        "plan_correlation": [{"view": "output_step", "layer": BEST}],
+        "pointing": [{"view": "output_step", "layer": BEST}],
     }
     if gold:
         best["aer"] = {source: _error(source, *interval) for source, interval in gold.items()}
     signature = {"convention": {"score": "mean_mass"}}
     reach = {"trained": {"output_step": [1.0] * n_layers}}
     summary = {"best": best, "other_side_mass": reach, "reads": "cross", "signature": signature, "gold": gold and {}}
-    return Measured("planted", rows, summary)
+    return Measured("planted", paired, summary, {"above": above, "trend": trend, "plan_test": plan})
+
+
+GOLD = dict.fromkeys(("attention", "embedding"), ABOVE)
 
 
 def _error(source, low, high):
@@ -68,27 +91,70 @@ def _error(source, low, high):
 
 
 def decided(translator):
-    """Return the deciding claim by the name of the claim, and all of them."""
-    claims = decide(translator_estimates([translator]), level=0.95)
-    return {(claim.claim, claim.id): claim for claim in claims if claim.role == "decides"}, claims
+    """Return the deciding claim by its name, and all of them."""
+    claims = decide(translator_estimates([translator]), level=0.95, rules=RULES)
+    return {claim.claim: claim for claim in claims if claim.role == "decides" and claim.claim != GOLD_CLAIM}, claims
 
 
 @pytest.mark.parametrize(
-    ("claim", "score", "against"),
+    ("claim", "row", "verdicts"),
     [
-        *[("above_controls", "mean_mass", control) for control in CONTROLS["mean_mass"][:4]],
-        ("grows_with_depth", "mean_mass", "first_layer"),
-        *[("embeddings_match", "match", control) for control in CONTROLS["match"]],
-        *[("attention_is_plan", "plan_correlation", control) for control in CONTROLS["plan_correlation"]],
+        (POINTS, ("pointing", "dictionary"), ("partly", "partly")),
+        (POINTS, ("pointing", "gold_sure"), ("partly", "partly")),
+        ("rises", ("trend", "rank_correlation", 3), ("not supported", "undecided")),
+        ("rises", ("trend", "step", 3), ("partly", "supported")),
+        *[(PLAN, ("plan", layer), ("partly", "partly")) for layer in (1, 3)],
+        *[("embeddings_match", ("match", control), ("not supported", "undecided")) for control in MATCH_CONTROLS],
     ],
 )
-@pytest.mark.parametrize(("interval", "verdict"), [(BELOW, "not supported"), (AROUND, "undecided")])
-def test_a_claim_falls_with_any_of_its_controls_and_no_other_claim_does(claim, score, against, interval, verdict):
-    supported, _ = decided(planted())
+def test_a_claim_falls_with_its_rows_and_no_other_claim_does(claim, row, verdicts):
+    supported, _ = decided(planted(gold=GOLD))
     assert {found.verdict for found in supported.values()} == {"supported"} and len(supported) == 4
-    found, _ = decided(planted(changed={(score, against): interval}))
-    fallen = [(one.claim, one.control, one.verdict) for one in found.values() if one.verdict != "supported"]
-    assert fallen == [(claim, against, verdict)]
+    for interval, verdict in zip((BELOW, AROUND), verdicts, strict=True):
+        found, _ = decided(planted(gold=GOLD, changed={row: interval}))
+        assert {one.claim: one.verdict for one in found.values() if one.verdict != "supported"} == (
+            {} if verdict == "supported" else {claim: verdict}
+        )
+
+
+@pytest.mark.parametrize("row", [("sum", False), ("mean", False), ("sum", True), ("mean", True)])
+def test_a_layer_is_no_plan_unless_it_is_in_every_comparison(row):
+    found, claims = decided(planted(n_layers=1, changed={("plan", 1, *row): AROUND}))
+    claim = found[PLAN]
+    assert (claim.verdict, claim.why) == ("not supported", "not supported in layer 1")
+    # The comparison that fails stands in front, with its own numbers.
+    assert claim.id == f"plan_1_{row[0]}{'_position' if row[1] else ''}" and claim.low == AROUND[0]
+    assert sum(one.claim == PLAN and one.role == "beside" for one in claims) == 3
+
+
+def test_a_plan_that_cannot_be_told_from_a_similarity_is_untested():
+    found, _ = decided(planted(power=0.0019))
+    assert (found[PLAN].verdict, found[PLAN].power) == ("untested", 0.0019)
+    assert found[PLAN].why == "plan and similarity cannot be told apart in any layer"
+
+
+def test_a_plan_must_be_better_by_the_margin():
+    # Better than the similarity, with an interval above 0, and not by .002 nats.
+    found, _ = decided(planted(changed={("plan", layer): (0.001, 0.0019) for layer in (1, 2, 3)}))
+    assert found[PLAN].verdict == "not supported" and found[PLAN].bound == 0.002
+
+
+def test_falling_steps_are_named():
+    found, _ = decided(planted(changed={("trend", "step", 2): BELOW, ("trend", "step", 3): BELOW}))
+    assert (found["rises"].verdict, found["rises"].why) == ("partly", "it falls from layer 1 to 2, from layer 2 to 3")
+    found, _ = decided(planted(changed={("trend", "rank_correlation", 3): AROUND, ("trend", "step", 3): BELOW}))
+    assert found["rises"].why == "the rank correlation is not told from 0; it falls from layer 2 to 3"
+
+
+def test_a_translation_found_in_one_kind_of_links_only_says_in_which():
+    found, _ = decided(planted(gold=GOLD, changed={("pointing", "gold_sure"): AROUND}))
+    assert found[POINTS].why == "supported on dictionary links, undecided on sure hand-made links"
+    found, _ = decided(
+        planted(gold=GOLD, changed={("pointing", links): BELOW for links in ("dictionary", "gold_sure")})
+    )
+    assert (found[POINTS].verdict, found[POINTS].why) == ("not supported", "")
+    found, _ = decided(planted())
+    assert found[POINTS].verdict == "partly" and "a dictionary alone" in found[POINTS].why
 
 
 @pytest.mark.parametrize(
@@ -98,53 +164,55 @@ def test_a_claim_falls_with_any_of_its_controls_and_no_other_claim_does(claim, s
     ("source", "question"), [("attention", "finds_translations"), ("embedding", "embeddings_match")]
 )
 def test_errors_against_hand_made_links_are_held_against_position(source, question, interval, verdict):
-    gold = {"attention": ABOVE, "embedding": ABOVE} | {source: interval}
-    found, _ = decided(planted(gold=gold))
-    claim = found["below_position_error", f"aer_{source}_below_position"]
+    claims = decide(translator_estimates([planted(gold=GOLD | {source: interval})]), level=0.95, rules=RULES)
+    (claim,) = [one for one in claims if one.id == f"aer_{source}_below_position"]
     assert (claim.verdict, claim.question, claim.unit) == (verdict, question, "alignment error rate")
     assert claim.where == f"{source}, layer 2, argmax tgt" and claim.correction is None
-    others = [one.verdict for one in found.values() if one is not claim]
+    others = [one.verdict for one in claims if one is not claim and one.role == "decides"]
     assert set(others) == {"supported"}
 
 
-def test_growth_is_decided_by_the_last_layer_on_all_sentences():
-    found, claims = decided(planted(changed={("mean_mass", "first_layer", "all"): BELOW}))
-    last = found["grows_with_depth", "last_layer_above_first"]
-    assert (last.verdict, last.layer, last.where) == ("not supported", 3, "layer 3 over layer 1")
-    (best,) = [claim for claim in claims if claim.id == "best_layer_above_first"]
-    assert (best.verdict, best.layer, best.role) == ("supported", BEST, "beside")
-    found, _ = decided(planted(changed={("mean_mass", "first_layer", "second"): BELOW}))
-    assert found["grows_with_depth", "last_layer_above_first"].verdict == "supported"
-
-
 def test_best_layers_are_judged_on_the_sentences_on_which_they_were_not_chosen():
-    found, _ = decided(planted(changed={("match", "position", "all"): BELOW}))
-    assert found["embeddings_match", "match_above_position"].verdict == "supported"
-    found, _ = decided(planted(changed={("match", "position", "second"): BELOW}))
-    claim = found["embeddings_match", "match_above_position"]
+    found, _ = decided(
+        planted(gold=GOLD, changed={("match", "position", "all"): BELOW, ("pointing", "dictionary", "all"): BELOW})
+    )
+    assert found["embeddings_match"].verdict == found[POINTS].verdict == "supported"
+    found, _ = decided(
+        planted(changed={("match", "position", "second"): BELOW, ("pointing", "dictionary", "second"): BELOW})
+    )
+    claim = found["embeddings_match"]
     assert (claim.verdict, claim.layer, claim.view, claim.figure) == (
         "not supported",
         BEST,
         "encoder",
         "figure7_planted",
     )
+    assert (found[POINTS].verdict, found[POINTS].layer) == ("not supported", BEST)
 
 
 def test_every_layer_control_view_and_translator_is_corrected_for():
     one = planted()
-    two = Measured("other", one.paired, one.summary)
-    corrections = {claim.question: claim.correction for claim in decide(translator_estimates([one, two]), level=0.95)}
-    n_tests = {"finds_translations": 2 * 4 * 3, "grows_with_depth": 2 * (2 + 2), "is_a_plan": 2 * 2 * 3}
+    two = replace(one, name="other")
+    claims = decide(translator_estimates([one, two]), level=0.95, rules=RULES)
+    corrections = {claim.question: claim.correction for claim in claims}
+    # Pointing over position in every layer and over random weights in the chosen one; a correlation and two steps.
+    n_tests = {"finds_translations": 2 * (3 + 1), "grows_with_depth": 2 * 3, "is_a_plan": 2 * 3 * 4}
     assert {question: found.n_tests for question, found in corrections.items()} == n_tests | {
         "embeddings_match": 2 * 3 * 3
     }
 
 
 def test_what_survives_alone_need_not_survive_among_all():
-    found, _ = decided(planted(p=0.04 / 12))  # of 12, 6, 4 and 9 tests
+    found, _ = decided(planted(gold=GOLD, p=0.04 / 12))  # of 8, 3, 12 and 9 tests
     assert {claim.verdict for claim in found.values()} == {"supported"}
-    found, _ = decided(planted(p=0.04))
-    assert {claim.why for claim in found.values()} == {"it does not survive the correction for many tests"}
+    found, _ = decided(planted(gold=GOLD, p=0.04))
+    verdicts = {claim.claim: claim.verdict for claim in found.values()}
+    assert verdicts == {
+        POINTS: "undecided",
+        "rises": "undecided",
+        PLAN: "not supported",
+        "embeddings_match": "undecided",
+    }
 
 
 def test_few_sentences_decide_nothing():
@@ -153,17 +221,17 @@ def test_few_sentences_decide_nothing():
 
 
 def test_what_no_row_answers_is_untested_and_says_why():
-    bare = Measured("planted", [], planted().summary)
+    bare = replace(planted(), paired=[], tables={"above": [], "trend": [], "plan_test": []})
     claims = unmeasured(translator_estimates([bare]))
     assert {claim.verdict for claim in claims} == {"untested"}
     why = {(claim.claim, claim.question): claim.why for claim in claims}
-    assert why["grows_with_depth", "grows_with_depth"] == "a translator of one layer has no first and last"
-    assert why["above_controls", "finds_translations"] == "no control was run"
+    assert why["rises", "grows_with_depth"] == "a trend needs three layers or more"
+    assert why[POINTS, "finds_translations"] == "no layer could be scored"
+    assert why[PLAN, "is_a_plan"] == "there are too few sentences to fit anything"
     assert "gold: null" in why["below_position_error", "embeddings_match"]
     lines = in_short(claims, ["planted"])
     assert [line.verdict for line in lines] == ["not measured"] * 5 and "one layer" in lines[0].missing
-    gold = dict.fromkeys(("attention", "embedding"), ABOVE)
-    assert unmeasured(translator_estimates([planted(gold=gold)])) == []
+    assert unmeasured(translator_estimates([planted(gold=GOLD)])) == []
 
 
 def test_five_lines_with_a_claim_for_every_translator_and_view(measured):
