@@ -20,7 +20,10 @@ from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.pharaoh import GoldLinks
 from pipeline.lexicon.links import PairLinks
 from pipeline.params import Params
+from pipeline.report import curves
 from pipeline.report.metrics import TranslatorMetrics, read_metrics
+from pipeline.report.sections import construction, learning_figures, plan
+from pipeline.report.style import Drawing
 from pipeline.verdicts.join import write_verdicts
 
 HOSTILE = [
@@ -192,6 +195,13 @@ class Measured:
     @staticmethod
     def with_tables(t: TranslatorMetrics, **changed: pd.DataFrame) -> TranslatorMetrics:
         return replace(t, **changed)
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leave out the drawing, where a test is about words and numbers: it takes most of the time."""
+    for module in (curves, plan, construction, learning_figures):
+        monkeypatch.setattr(module, "draw", lambda stem, make, *, alt: Drawing(stem, {}, "<svg></svg>"))
 
 
 @cache

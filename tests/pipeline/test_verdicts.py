@@ -6,11 +6,12 @@ import json
 import pandas as pd
 import pytest
 
-from pipeline.claims import CERTIFICATE, QUESTIONS, decide, read_claims
+from pipeline.claims import CERTIFICATE, QUESTIONS, decide, read_claims, read_questions
 from pipeline.conventions import VIEWS
 from pipeline.errors import PipelineError
-from pipeline.report.in_short import LINES, in_short
+from pipeline.report.matrix import answers, sentence
 from pipeline.verdicts.join import tally, write_verdicts
+from pipeline.verdicts.questions import ASKED_OF_ALL
 from pipeline.verdicts.reading import PAIRED, Measured, Paired, read_translator
 from pipeline.verdicts.training import learning_estimates, merge_learn
 from pipeline.verdicts.translators import FIGURES, translator_estimates, unmeasured
@@ -160,32 +161,44 @@ def test_what_no_row_answers_is_untested_and_says_why():
     assert why["grows_with_depth", "grows_with_depth"] == "a translator of one layer has no first and last"
     assert why["above_controls", "finds_translations"] == "no control was run"
     assert "gold: null" in why["below_position_error", "embeddings_match"]
-    lines = in_short(claims, ["planted"])
-    assert [line.verdict for line in lines] == ["not measured"] * 5 and "one layer" in lines[0].missing
+    found = answers(claims, ASKED_OF_ALL, ["planted"])
+    assert found[1].finding == "Not measured: a translator of one layer has no first and last."
+    assert sentence(found, ["planted"], demo=False).startswith("Nothing is known, for planted: not measured is that")
     gold = dict.fromkeys(("attention", "embedding"), ABOVE)
     assert unmeasured(translator_estimates([planted(gold=gold)])) == []
 
 
-def test_five_lines_with_a_claim_for_every_translator_and_view(measured):
+def answered(measured):
+    """Return what answers each question, by its id."""
+    path = measured.project.metrics / "claims.json"
+    return {found.question.id: found for found in answers(read_claims(path), read_questions(path), NAMES)}
+
+
+def test_questions_are_answered_for_every_translator_and_view(measured):
     claims = read_claims(measured.project.metrics / "claims.json")
-    lines = in_short(claims, NAMES)
-    assert [line.id for line in lines] == list(LINES)
-    assert [len(line.claims) for line in lines] == [4, 4, 2, 4, 4]
-    for line in lines:
-        assert [claim.translator for claim in line.claims] == sorted(claim.translator for claim in line.claims)
+    found = answered(measured)
+    assert list(found) == list(QUESTIONS)
+    assert [len(answer.measured) for answer in found.values()][:5] == [6, 4, 4, 0, 4]
+    for answer in found.values():
+        names = [claim.translator for claim in answer.measured]
+        assert names == sorted(names)
     keys = [(claim.id, claim.translator, claim.view) for claim in claims]
     assert len(keys) == len(set(keys))
 
 
-def test_lines_of_different_verdicts_are_mixed(measured):
+def test_different_verdicts_are_told_apart(measured):
     # The made-up attention rises with depth in the first view and falls in the second.
-    line = in_short(read_claims(measured.project.metrics / "claims.json"), NAMES)[0]
-    assert [claim.verdict for claim in line.claims[:2]] == ["supported", "not supported"]
-    assert line.verdict == "mixed: 2 of 4 supported"
+    found = answered(measured)
+    assert [claim.verdict for claim in found["grows_with_depth"].measured[:2]] == ["supported", "not supported"]
+    finding = found["grows_with_depth"].finding
+    assert finding.startswith("Supported in 2 of 4, by +") and "not supported: mini-marian, input step" in finding
+    told = sentence(list(found.values()), NAMES, demo=True)
+    assert told.startswith("In part, for the demo translators mini-marian and mini-mbert: ")
+    assert "that this grows with depth (2 of 4)" in told and "not measured is that the translator uses it" in told
 
 
 def test_a_claim_has_the_numbers_of_its_row(measured):
-    claim = in_short(read_claims(measured.project.metrics / "claims.json"), NAMES)[0].claims[0]
+    claim = answered(measured)["grows_with_depth"].measured[0]
     found = read_translator(measured.project.metrics / "translators" / "mini-marian", "mini-marian")
     wanted = ("all", claim.view, claim.layer, found.score, "first_layer")
     (row,) = [row for row in found.paired if (row.half, row.view, row.layer, row.score, row.against) == wanted]

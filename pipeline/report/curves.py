@@ -1,28 +1,27 @@
-"""Figures 5, 6, 7 and 9: a value by layer with its interval, and its controls in the same axes."""
+"""A value by layer with its interval, and its controls in the same axes: as a picture, as tables, in a sentence."""
 
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
-from pipeline.conventions import OUTPUT_STEP, SRC_TO_TGT, STATES_IN_WORDS, view_of
 from pipeline.report.metrics import TranslatorMetrics
-from pipeline.report.style import INK, QUIET, RANDOM, TRAINED, Drawing, Layout, draw, label_right, panels
-from pipeline.report.tables import cells_of
-from pipeline.report.wording import CONTROLS, SCORES, listed, with_interval
+from pipeline.report.page import Picture, Table, csv
+from pipeline.report.plots import grid, label_right
+from pipeline.report.style import INK, QUIET, RANDOM, TRAINED, Layout, draw
+from pipeline.report.wording import CONTROL_NOTES, CONTROLS, count, digits, listed, number, reason, with_interval
 
 COLOURS = {"trained": TRAINED, "random_init": RANDOM}
 MARKERS = {"trained": "o", "random_init": "s"}
 # Grey lines are told apart by their dashes as well as by their names.
 DASHES = {"uniform": (1, 1.5), "position": (5, 2), "mispaired": (5, 1.5, 1, 1.5), "chance": (1, 1.5)}
-# The rows of the notebook's maps: for mBERT they are English words, which look at French ones.
-PUBLISHED_VIEW = {"figure5": OUTPUT_STEP.name, "figure6": SRC_TO_TGT.name}
 MIN_LINKS = 8
 """Of the sentences behind the published values."""
 PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text(encoding="utf-8"))
@@ -52,15 +51,20 @@ class Curves:
 
     def draw(self, layout: Layout) -> Figure:
         """Return the figure."""
-        figure, axes = panels(layout, len(self.panels), self.ylabel)
+        figure, axes = grid(layout, len(self.panels), self.ylabel)
         for panel, (title, rows) in zip(axes, self.panels.items(), strict=True):
             _lines(panel, rows)
             panel.set_title(title)
             panel.set(xlabel=self.xlabel, ylabel="")
-            panel.xaxis.set_major_locator(MultipleLocator(1))
+            panel.xaxis.set_major_locator(MultipleLocator(1 if rows["layer"].max() <= 8 else 2))
             panel.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         self._finish(axes, layout)
         return figure
+
+    def picture(self, stem: str, what: Mapping[str, str], data: pd.DataFrame) -> Picture:
+        """Return the figure with its data; its finding is a sentence a panel, which begins with what is measured."""
+        finding = " ".join(_finding(rows, what[title]) for title, rows in self.panels.items())
+        return Picture(draw(stem, self.draw, alt=finding), csv(data), finding)
 
     def _finish(self, axes: list[Axes], layout: Layout) -> None:
         low, high = axes[0].get_ylim()
@@ -86,7 +90,7 @@ def _lines(panel: Axes, rows: pd.DataFrame) -> None:
         layer, value, low, high = (line[key].to_numpy(dtype=float) for key in ("layer", "value", "low", "high"))
         if name in COLOURS:
             panel.fill_between(layer, low, high, color=COLOURS[name], alpha=0.2, linewidth=0)
-            panel.plot(layer, value, color=COLOURS[name], linewidth=1.8, marker=MARKERS[name], markersize=4.5)
+            panel.plot(layer, value, color=COLOURS[name], linewidth=1.8, marker=MARKERS[name], markersize=4)
         else:
             panel.plot(layer, value, color=QUIET, linewidth=1.1, linestyle=(0, DASHES[name]))
 
@@ -102,63 +106,6 @@ def _published(panel: Axes, values: Mapping[int, float], font: float) -> None:
     panel.set_ylim(min(low, *heights), max(high, 1.05 * max(heights)))
 
 
-def correspondence(t: TranslatorMetrics) -> tuple[Drawing, pd.DataFrame, str]:
-    """Return Figure 5 (cross) or 6 (joint): attention on translations by layer, both views; its data; its finding."""
-    rows = t.curves[t.curves["score"] == t.score]
-    figure = "figure6" if t.spec.reads == "joint" else "figure5"
-    published, beside = published_values(t, figure), PUBLISHED_VIEW[figure]
-    titles = {view: view_of(view).label for view in t.views}
-    curves = Curves(
-        {title: rows[rows["view"] == view] for view, title in titles.items()},
-        SCORES[t.score].axis,
-        floor=None if t.score == "excess" else 0.0,
-        published={titles[beside]: published} if published else {},
-    )
-    findings = [
-        _finding(rows[rows["view"] == view], f"{t.name}, {title}: {SCORES[t.score].name}")
-        for view, title in titles.items()
-    ]
-    alt = " ".join(findings)
-    return draw(f"{figure}_{t.name}", curves.draw, alt=alt), _with_published(rows, published, beside), alt
-
-
-def embedding_matches(t: TranslatorMetrics) -> tuple[Drawing, pd.DataFrame, str]:
-    """Return Figure 7: the share of linked words that transport between word vectors matches; its data; its finding."""
-    published = published_values(t, "figure7")
-    there = set(t.matches["states"])
-    titles = {kind: words for kind, words in STATES_IN_WORDS.items() if kind in there}
-    read = titles[view_of(t.views[-1]).states]
-    panels = {title: t.matches[t.matches["states"] == kind] for kind, title in titles.items()}
-    curves = Curves(
-        panels,
-        "share of linked words that transport matches",
-        xlabel="level (0: what enters layer 1)",
-        published={read: published} if published else {},
-    )
-    findings = [
-        _finding(rows, f"{t.name}, {title}: share of linked words matched by transport")
-        for title, rows in panels.items()
-    ]
-    alt = " ".join(findings)
-    return draw(f"figure7_{t.name}", curves.draw, alt=alt), _with_published(t.matches, published, None), alt
-
-
-def plan_correlation(t: TranslatorMetrics) -> tuple[Drawing, pd.DataFrame, str]:
-    """Return Figure 9: the correlation of attention with the transport plan by layer; its data; its finding."""
-    rows = t.plan_correlation
-    titles = {view: view_of(view).label for view in t.views}
-    curves = Curves(
-        {title: rows[rows["view"] == view] for view, title in titles.items()},
-        "correlation of attention with the plan (Pearson, all word pairs)",
-    )
-    findings = [
-        _finding(rows[rows["view"] == view], f"{t.name}, {title}: correlation with the plan")
-        for view, title in titles.items()
-    ]
-    alt = " ".join(findings)
-    return draw(f"figure9_{t.name}", curves.draw, alt=alt), rows, alt
-
-
 def published_values(t: TranslatorMetrics, figure: str) -> dict[int, float]:
     """Return the paper's own values by layer where they can be compared: its model, data and convention."""
     paper = PUBLISHED.get(figure, {})
@@ -169,7 +116,8 @@ def published_values(t: TranslatorMetrics, figure: str) -> dict[int, float]:
     return dict(zip(paper["layers"], paper["values"], strict=True))
 
 
-def _with_published(rows: pd.DataFrame, values: Mapping[int, float], view: str | None) -> pd.DataFrame:
+def with_published(rows: pd.DataFrame, values: Mapping[int, float], view: str | None) -> pd.DataFrame:
+    """Return the data of a figure with the published values below it, if there are any."""
     if not values:
         return rows
     extra = pd.DataFrame({"control": "published", "layer": list(values), "value": list(values.values())})
@@ -178,9 +126,79 @@ def _with_published(rows: pd.DataFrame, values: Mapping[int, float], view: str |
     return pd.concat([rows, extra.astype({"layer": "Int64"})], ignore_index=True)
 
 
+Cells = dict[tuple[int, str], tuple[float, float, float, int]]
+
+
+def cells_of(frame: pd.DataFrame) -> Cells:
+    """Return value, low, high and n by layer and control."""
+    columns = (frame[name].tolist() for name in ("layer", "control", "value", "low", "high", "n_pairs"))
+    return {
+        (int(layer), control): (float(v), float(low), float(high), int(n))
+        for layer, control, v, low, high, n in zip(*columns, strict=True)
+    }
+
+
+def decimals_of(cells: Cells, control: str) -> int:
+    """Return the decimals of a column: those that its median interval supports."""
+    widths = [high - low for (_, name), (_, low, high, _) in cells.items() if name == control]
+    return digits(0.0, median(widths or [0.0]))
+
+
+def cell(cells: Cells, layer: int, control: str, decimals: int, *, brackets: bool = True) -> str:
+    """Return a value in print, with its interval in brackets; a dash where there is none."""
+    if (layer, control) not in cells:
+        return "–"
+    value, low, high, _ = cells[layer, control]
+    return with_interval(value, low, high, decimals=decimals) if brackets else number(value, decimals)
+
+
+def controls_of(frame: pd.DataFrame) -> list[str]:
+    """Return the controls that a table holds, in the order in which they are shown."""
+    there = set(frame["control"])
+    return [name for name in CONTROLS if name in there and name != "trained"]
+
+
+def n_of(cells: Cells, layer: int) -> str:
+    """Return the number of sentences behind a layer."""
+    return count(cells[layer, "trained"][3]) if (layer, "trained") in cells else "–"
+
+
+def all_layers(frame: pd.DataFrame, caption: str) -> Table:
+    """Return a table of every layer and control."""
+    controls, cells = ["trained", *controls_of(frame)], cells_of(frame)
+    places = {name: decimals_of(cells, name) for name in controls}
+    rows = [
+        [str(layer), *(cell(cells, layer, name, places[name]) for name in controls), n_of(cells, layer)]
+        for layer in sorted({layer for layer, _ in cells})
+    ]
+    return Table(["layer", *(CONTROLS[name] for name in controls), "n"], rows, caption=caption)
+
+
+def with_columns(table: Table, **columns: list[str]) -> Table:
+    """Return a table with columns at its right."""
+    rows = [[*row, *more] for row, *more in zip(table.rows, *columns.values(), strict=True)]
+    return Table([*table.head, *columns], rows, n_labels=table.n_labels, caption=table.caption)
+
+
+def short(table: Table, shown: int) -> Table:
+    """Return the rows of the first, the middle, the last and of one more layer, in their order."""
+    places = sorted({0, (len(table.rows) - 1) // 2, len(table.rows) - 1, shown})
+    return Table(table.head, [table.rows[k] for k in places], n_labels=table.n_labels, caption=table.caption)
+
+
+def rests_on(t: TranslatorMetrics, n: int, frame: pd.DataFrame, **instead: str) -> str:
+    """Return n, what was dropped, how intervals were made, and what each control is, `instead` of the usual words."""
+    dropped = ", ".join(f"{count(number)} {reason(name)}" for name, number in t.dropped.items() if number)
+    there = set(frame["control"])
+    notes = {**CONTROL_NOTES, **instead}
+    floors = " ".join(f"{CONTROLS[name].capitalize()}: {note}." for name, note in notes.items() if name in there)
+    lost = f"dropped: {dropped}" if dropped else "none dropped"
+    return f"n = {count(n)} sentences ({lost}); bands and brackets: {t.interval}. {floors}"
+
+
 def _finding(rows: pd.DataFrame, what: str) -> str:
     """Return a sentence: first, highest and last value of the trained model, and the controls at the highest."""
-    cells = {key: cell for key, cell in cells_of(rows).items() if not math.isnan(cell[0])}
+    cells = {key: found for key, found in cells_of(rows).items() if not math.isnan(found[0])}
     layers = sorted(layer for layer, name in cells if name == "trained")
     if not layers:
         return f"{what}: no value."
@@ -191,5 +209,6 @@ def _finding(rows: pd.DataFrame, what: str) -> str:
         for name, text in CONTROLS.items()
         if name != "trained" and (best, name) in cells
     ]
-    sentence = f"{what} is {first} in layer {layers[0]}, highest in layer {best} with {highest} and {last} in layer {layers[-1]}"
+    ends = f"highest in layer {best} with {highest} and {last} in layer {layers[-1]}"
+    sentence = f"{what} is {first} in layer {layers[0]}, {ends}"
     return f"{sentence}; in layer {best} {listed(beside)}." if beside else f"{sentence}."
