@@ -178,14 +178,14 @@ def sentence(found: Sequence[Answer], translators: Sequence[str], *, demo: bool)
         n, n_supported = len(answer.measured), sum(claim.verdict == "supported" for claim in answer.measured)
         state = "open" if not n else "all" if n_supported == n else "some" if n_supported else "none"
         share = f" ({n_supported} of {n})" if state == "some" else ""
-        states[state].append(f"that {answer.question.that}{share}")
+        states[state].append(f"{answer.question.that}{share}")
     words = {
-        "all": "supported throughout",
-        "some": "supported in part",
-        "none": "not supported",
-        "open": "not measured",
+        "all": "{} throughout",
+        "some": "only in part, {}",
+        "none": "it is not supported that {}",
+        "open": "whether {} was not measured",
     }
-    parts = [f"{words[state]} is {listed(that)}" for state, that in states.items() if that]
+    parts = [words[state].format(listed(that)) for state, that in states.items() if that]
     measured = {state for state, that in states.items() if that and state != "open"}
     word = {frozenset({"all"}): "Yes", frozenset({"none"}): "No", frozenset(): "Nothing is known"}
     return f"{word.get(frozenset(measured), 'In part')}, for {of}: {'; '.join(parts)}."

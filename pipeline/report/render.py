@@ -16,7 +16,7 @@ from pipeline.claims import Claim, read_claims, read_questions
 from pipeline.conventions import label_of
 from pipeline.params import Params
 from pipeline.report import matrix
-from pipeline.report.explorer import Explorer, linked_words, read_explorer
+from pipeline.report.explorer import Explorer, direction, linked_words, read_explorer
 from pipeline.report.glossary import anchor, glossary
 from pipeline.report.metrics import TranslatorMetrics, read_metrics
 from pipeline.report.page import TEMPLATES, Block, Section, Table, text
@@ -135,6 +135,7 @@ def _page(
     environment.filters |= {
         "anchor": anchor,
         "count": count,
+        "direction": direction,
         "data_uri": lambda csv: "data:text/csv;charset=utf-8," + quote(csv, safe=""),
         "label_of": label_of,
         "linked_words": linked_words,
@@ -158,7 +159,7 @@ def _page(
         parameters_hash=made.parameters_hash(params),
         version=version(PROJECT),
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
-        script=Markup((TEMPLATES / "explorer.js").read_text(encoding="utf-8")),
+        scripts={name: Markup((TEMPLATES / f"{name}.js").read_text(encoding="utf-8")) for name in ("page", "explorer")},
         **content,
     )
 
@@ -197,8 +198,7 @@ def prose(plain: str) -> Markup:
 def _explorer(params: Params, translators: Sequence[TranslatorMetrics], data: Path) -> Explorer:
     if params.report.explorer_pairs == 0:
         return Explorer()
-    folders = {t.name: data / "explorer" / t.name for t in translators}
-    return read_explorer(folders, n_wanted=params.report.explorer_pairs)
+    return read_explorer(translators, data / "explorer", n_wanted=params.report.explorer_pairs)
 
 
 def _made(params: Params, translators: Sequence[TranslatorMetrics], metrics: Path) -> Mapping[str, object]:

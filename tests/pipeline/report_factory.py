@@ -28,7 +28,7 @@ from pipeline.verdicts.join import write_verdicts
 
 HOSTILE = [
     "<script>alert(1)</script>", "</script>", '"quoted"', "it's", "$x^2$", "&amp;", "مرحبا", "שלום", "a\u2028b", "漢字",
-    "<img src=http://evil.example/x>", "${`}", "--><b>", "x" * 60, "\\u003c",
+    "<img src=http://evil.example/x>", "${`}", "--><b>", "x" * 300, "👩‍👩‍👧‍👦", "\\u003c",
 ]  # fmt: skip
 N_LINKS = 5
 SMALL = {

@@ -155,8 +155,8 @@ def test_stages_that_have_not_run_are_named(built):
 
 def test_demo_translators_are_called_demo(built):
     text = (built / "index.html").read_text(encoding="utf-8")
-    assert "<strong>Demo translators.</strong> mini-marian and mini-mbert are small models" in text
-    assert "<strong>demo text</strong>" in text
+    assert "<strong>Demo:</strong> mini-marian and mini-mbert are small models" in text
+    assert "on its own text: numbers are optimistic" in text
 
 
 def test_other_translators_are_not_called_demo(measured, undrawn, tmp_path):
@@ -168,7 +168,7 @@ def test_other_translators_are_not_called_demo(measured, undrawn, tmp_path):
     params = Params.model_validate({**SMALL, "translators": hub, "corpus": own})
     build(params, measured.project.metrics, measured.project.data, tmp_path)
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert "Demo translators" not in text and "demo text" not in text.lower()
+    assert "Demo:" not in text and "demo text" not in text.lower()
     assert "the user’s own text" in text
 
 
@@ -203,7 +203,7 @@ def test_words_of_a_corpus_stay_words(hostile_page, hostile):
     allowed = {"script", "style", "svg", "title", "meta", "section", "bdi"}
     tags = {tag for tag, _, _ in hostile_page.elements}
     assert not tags & {"img", "b", "iframe", "object"} and allowed - {"bdi"} <= tags
-    assert len(hostile_page.all("script")) == 2
+    assert len(hostile_page.all("script")) == 3
     assert not [a for _, a, _ in hostile_page.elements if any(key.startswith("on") for key in a)]
     data = json.loads(
         next(text for attributes, text in hostile_page.all("script") if attributes.get("id") == "explorer-data")
@@ -225,7 +225,7 @@ def test_a_cell_of_the_matrix_names_verdict_difference_unit_and_figure(built, me
     for claim in shown:
         difference, interval = with_interval(claim.difference, claim.low, claim.high, sign=True).split(" ", 1)
         href = f'<a href="#{claim.figure or claim.question}">{difference}</a>'
-        assert href in matrix and f"{interval} {claim.unit};" in matrix and claim.where in matrix
+        assert href in matrix and f"{interval}</span> {claim.unit};" in matrix and claim.where in matrix
         assert claim.why in matrix
     for question in read_questions(path):
         assert f'<a href="#{question.id}">{question.text}</a>' in matrix
