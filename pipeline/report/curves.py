@@ -89,16 +89,18 @@ def _lines(panel: Axes, rows: pd.DataFrame) -> None:
             continue
         layer, value, low, high = (line[key].to_numpy(dtype=float) for key in ("layer", "value", "low", "high"))
         if name in COLOURS:
+            style: dict = {"linewidth": 1.8, "markersize": 4, "label": CONTROLS[name]}
             panel.fill_between(layer, low, high, color=COLOURS[name], alpha=0.2, linewidth=0)
-            panel.plot(layer, value, color=COLOURS[name], linewidth=1.8, marker=MARKERS[name], markersize=4)
+            panel.plot(layer, value, color=COLOURS[name], marker=MARKERS[name], **style)
         else:
-            panel.plot(layer, value, color=QUIET, linewidth=1.1, linestyle=(0, DASHES[name]))
+            panel.plot(layer, value, color=QUIET, linewidth=1.1, linestyle=(0, DASHES[name]), label=CONTROLS[name])
 
 
 def _published(panel: Axes, values: Mapping[int, float], font: float) -> None:
     layers = sorted(values)
     heights = [values[layer] for layer in layers]
-    panel.plot(layers, heights, linestyle="", marker="o", markerfacecolor="none", markeredgecolor=INK, markersize=6)
+    style: dict = {"linestyle": "", "marker": "o", "markersize": 6, "label": "published"}
+    panel.plot(layers, heights, markerfacecolor="none", markeredgecolor=INK, **style)
     panel.annotate(
         "published", (layers[0], heights[0]), xytext=(4, 7), textcoords="offset points", fontsize=font, color=INK
     )

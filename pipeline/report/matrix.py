@@ -144,7 +144,7 @@ def _told(group: Sequence[Claim]) -> str:
     supported = [claim for claim in group if claim.verdict == "supported"]
     statement = group[0].statement.rstrip(".")
     if not supported:
-        return f"Supported in none of {len(group)} ({'; '.join(map(_who, group))}; {tally(group)}): {statement}"
+        return f"{statement}: {tally(group)} ({'; '.join(map(_who, group))})"
     by = [claim.difference for claim in supported if claim.difference is not None]
     much = ""
     if by:
@@ -152,7 +152,7 @@ def _told(group: Sequence[Claim]) -> str:
         much = f", by {low if low == high else f'{low} to {high}'} {supported[0].unit}"
     others = [claim for claim in group if claim.verdict != "supported"]
     but = "".join(f"; {claim.verdict}: {_who(claim)}" for claim in others)
-    return f"Supported in {len(supported)} of {len(group)}{much}{but and f' ({but[2:]})'}: {statement}"
+    return f"{statement}: supported in {len(supported)} of {len(group)}{much}{but and f' ({but[2:]})'}"
 
 
 def _who(claim: Claim) -> str:

@@ -1,8 +1,9 @@
 """What a page is made of: a table, a picture, a block (the picture as it stands on the page) and a section."""
 
+import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -37,7 +38,16 @@ class Table:
     caption: str = ""
     wraps: bool = False
 
+    @property
+    def start(self) -> "Table":
+        """The table with as many rows as stand open."""
+        return replace(self, rows=self.rows[:ROWS])
 
+
+LINK = re.compile(r"\[([^\]]+)\]\(([^)]+)\)")
+"""Words that lead to a term of the glossary: [words](term)."""
+ROWS = 6
+"""Of a table that stands open; the others are behind a click."""
 More = list[tuple[str, list[Table]]]
 
 
@@ -143,6 +153,17 @@ def text(name: str, part: str, /, **values: object) -> str:
 def caption(name: str, /, **values: object) -> list[str]:
     """Return what a figure shows, how it is read and, where it is known beforehand, on what it rests."""
     return [text(name, part, **values) for part in ("what", "how", "rests") if part in _texts()[name]]
+
+
+def bare(marked: str) -> str:
+    """Return a text without its marks: the words of links to the glossary, code without backticks.
+
+    Examples
+    --------
+    >>> bare("the [cheapest way](plan), `dvc`")
+    'the cheapest way, dvc'
+    """
+    return LINK.sub(r"\1", marked).replace("`", "")
 
 
 def csv(frame: pd.DataFrame) -> str:

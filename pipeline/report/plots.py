@@ -67,10 +67,10 @@ def grid(
     return figure, axes
 
 
-def line_with_band(panel: Axes, x: pd.Series, rows: pd.DataFrame, colour: str, *, marker: str = "") -> None:
-    """Draw a median with its interval: columns low, median, high."""
+def line_with_band(panel: Axes, x: pd.Series, rows: pd.DataFrame, colour: str, *, name: str, marker: str = "") -> None:
+    """Draw a median with its interval, called `name` where its values are read: columns low, median, high."""
     panel.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.2, linewidth=0)
-    panel.plot(x, rows["median"], color=colour, marker=marker, markersize=4)
+    panel.plot(x, rows["median"], color=colour, marker=marker, markersize=4, label=name)
 
 
 def decades(panel: Axes, largest: float) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from html import escape
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -16,10 +15,11 @@ from pipeline.claims import Claim, read_claims, read_questions
 from pipeline.conventions import label_of
 from pipeline.params import Params
 from pipeline.report import matrix
-from pipeline.report.explorer import Explorer, direction, linked_words, read_explorer
+from pipeline.report.explorer import Explorer, direction, linked_words, read_explorer, script_json
 from pipeline.report.glossary import anchor, glossary
 from pipeline.report.metrics import TranslatorMetrics, read_metrics
-from pipeline.report.page import TEMPLATES, Block, Section, Table, text
+from pipeline.report.page import LINK, TEMPLATES, Block, Section, Table, text
+from pipeline.report.paper import write_paper
 from pipeline.report.sections import asked, construction, embeddings, learning, made, plan, translations
 from pipeline.report.wording import count, listed
 
@@ -84,8 +84,10 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path, *, c
     )
     out_dir.mkdir(parents=True, exist_ok=True)
     with replacing(out_dir / "figures") as folder:
-        for block in (block for section in found for block in section.blocks):
-            block.picture.drawing.write(folder)
+        for picture in (block.picture for section in found for block in section.blocks):
+            picture.drawing.write(folder)
+            (folder / f"{picture.drawing.stem}.csv").write_text(picture.data, encoding="utf-8", newline="\n")
+        write_paper(folder, [block for section in found for block in section.blocks], claims)
     target = out_dir / "index.html"
     part = target.with_name(".index.html.part")
     part.write_text(page, encoding="utf-8", newline="\n")
@@ -136,7 +138,6 @@ def _page(
         "anchor": anchor,
         "count": count,
         "direction": direction,
-        "data_uri": lambda csv: "data:text/csv;charset=utf-8," + quote(csv, safe=""),
         "label_of": label_of,
         "linked_words": linked_words,
         "prose": prose,
@@ -145,16 +146,17 @@ def _page(
     environment.tests |= {"block": lambda part: isinstance(part, Block), "table": lambda part: isinstance(part, Table)}
     demo = made.demo_translators(params)
     names = list(params.translators)
-    figures = {block.picture.drawing.stem for section in sections for block in section.blocks}
+    pictures = {block.picture.drawing.stem: block.picture for section in sections for block in section.blocks}
     return environment.get_template("page.html.j2").render(
         params=params,
         translators=translators,
         sections=sections,
         answer=matrix.sentence(answers, names, demo=bool(demo)),
-        rows=matrix.matrix(answers, {t.name: t.views for t in translators}, figures),
+        rows=matrix.matrix(answers, {t.name: t.views for t in translators}, pictures),
         basis=_basis(params, translators),
         demo_translators=demo,
         legend=text("verdicts", "legend", interval=translators[0].interval),
+        figures=script_json({stem: {"csv": one.data, "panels": one.drawing.lines} for stem, one in pictures.items()}),
         glossary=glossary(),
         parameters_hash=made.parameters_hash(params),
         version=version(PROJECT),
@@ -192,7 +194,7 @@ def prose(plain: str) -> Markup:
     def link(found: re.Match[str]) -> str:
         return f'<a class="term" href="#{anchor(found[2])}">{found[1]}</a>' if found[2] in known else found[0]
 
-    return Markup(re.sub(r"\[([^\]]+)\]\(([^)]+)\)", link, marked))
+    return Markup(LINK.sub(link, marked))
 
 
 def _explorer(params: Params, translators: Sequence[TranslatorMetrics], data: Path) -> Explorer:

@@ -5,13 +5,15 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
+import numpy as np
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.report.fonts import bundled_fonts
@@ -69,11 +71,15 @@ class Drawing:
         Whole SVG and PDF files by name: `<stem>` is 6.75 in wide, `<stem>_column` 3.25 in.
     inline : str
         `<svg>` element for the page, coloured by its variables.
+    lines : list of dict
+        Of every panel with named lines: `title`, `x` (its name), `box` (left, top, width, height in the view box),
+        `limits` (of x, of y), `logs` (whether each is logarithmic) and `lines` (name, values of x, values of y).
     """
 
     stem: str
     files: dict[str, bytes]
     inline: str
+    lines: list[dict[str, Any]] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
         """Write the files."""
@@ -94,12 +100,37 @@ def draw(stem: str, make: Callable[[Layout], Figure], *, alt: str) -> Drawing:
         What the figure shows, for those who do not see it.
     """
     files: dict[str, bytes] = {}
+    lines: list[dict[str, Any]] = []
     for layout, name in ((WIDE, stem), (COLUMN, f"{stem}_column")):
         with figure_style(layout, name):
             figure = make(layout)
             files[f"{name}.svg"] = titled_svg(_bytes(figure, "svg").decode(), alt).encode()
             files[f"{name}.pdf"] = _bytes(figure, "pdf")
-    return Drawing(stem, files, inline_svg(files[f"{stem}.svg"].decode(), alt))
+        if layout is WIDE:
+            lines = [_named(axes) for axes in figure.axes if _named(axes)["lines"]]
+    return Drawing(stem, files, inline_svg(files[f"{stem}.svg"].decode(), alt), lines)
+
+
+def _named(axes: Axes) -> dict[str, Any]:
+    """Return where a panel stands and what its named lines hold, for readers who point at them."""
+    figure = axes.get_figure()
+    assert isinstance(figure, Figure)
+    width, height = 72 * figure.get_size_inches()
+    place = axes.get_position()
+    lines = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
+
+    def plain(values: object) -> list[float | None]:
+        found = np.asarray(values, dtype=float)
+        return [float(f"{value:.4g}") if np.isfinite(value) else None for value in found]
+
+    return {
+        "title": axes.get_title("left"),
+        "x": axes.get_xlabel(),
+        "box": plain([place.x0 * width, (1 - place.y1) * height, place.width * width, place.height * height]),
+        "limits": [plain(axes.get_xlim()), plain(axes.get_ylim())],
+        "logs": [axes.get_xscale() == "log", axes.get_yscale() == "log"],
+        "lines": [[line.get_label(), plain(line.get_xdata()), plain(line.get_ydata())] for line in lines],
+    }
 
 
 @contextmanager

@@ -209,6 +209,27 @@ def test_hostile_words_do_not_widen_a_phone(leftward, visit):
         assert wide(page) <= 0
 
 
+def test_a_figure_tells_its_values_to_pointer_and_keys_and_gives_them_as_a_file(plain, visit, measured):
+    page = visit(plain)
+    figure = page.locator("#figure5_mini-marian")
+    t = measured.translators[0]
+    rows = t.curves[(t.curves["score"] == t.score) & (t.curves["view"] == "output_step")]
+    values = rows[rows["control"] == "trained"]["value"].tolist()
+    figure.locator(".drawn").focus()
+    page.keyboard.press("ArrowRight")
+    said = figure.locator(".values").inner_text()
+    assert said.startswith("output step, layer 1: ") and f"trained {float(f'{values[0]:.3g}'):g}" in said
+    page.keyboard.press("ArrowRight")
+    assert figure.locator(".values").inner_text().startswith("output step, layer 2: ")
+    box = figure.locator(".drawn svg").bounding_box()
+    page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 0.5 * box["height"])
+    assert figure.locator(".values").inner_text().startswith("input step, layer ")
+    with page.expect_download() as caught:
+        figure.get_by_role("link", name="data as CSV").click()
+    saved = caught.value.path().read_text(encoding="utf-8")
+    assert saved == (plain.parent / "figures" / "figure5_mini-marian.csv").read_text(encoding="utf-8")
+
+
 def test_print_shows_the_state_and_opens_what_is_folded(plain, visit):
     page = visit(plain)
     page.emulate_media(media="print")

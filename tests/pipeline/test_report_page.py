@@ -7,7 +7,6 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote
 
 import pandas as pd
 import pytest
@@ -118,7 +117,7 @@ def test_figures_are_on_the_page_and_on_disk(built):
     ids = [attributes["id"] for attributes, _ in page.all("figure")]
     assert sorted(ids) == FIGURES
     assert sorted(path.name for path in (built / "figures").iterdir()) == sorted(
-        f"{name}{width}.{form}" for name in FIGURES for width in ("", "_column") for form in ("svg", "pdf")
+        f"{name}{end}" for name in FIGURES for end in (".csv", ".svg", ".pdf", "_column.svg", "_column.pdf")
     )
     every_id = [attributes["id"] for _, attributes, _ in page.elements if "id" in attributes]
     assert len(every_id) == len(set(every_id))
@@ -128,14 +127,18 @@ def test_every_figure_says_what_it_finds_and_offers_its_data(built, measured):
     page = _page(built)
     labels = [attributes["aria-label"] for attributes, _ in page.all("svg")]
     assert len(labels) == len(FIGURES) and all(re.search(r"\d\.\d", label) for label in labels)
-    data = {a["download"]: a["href"] for a, _ in page.all("a") if "download" in a}
-    assert sorted(data) == [f"{name}.csv" for name in FIGURES]
-    prefix, text = data["figure5_mini-marian.csv"].split(",", 1)
-    assert prefix == "data:text/csv;charset=utf-8"
-    drawn = pd.read_csv(io.StringIO(unquote(text)))
+    data = json.loads(next(text for a, text in page.all("script") if a.get("id") == "figure-data"))
+    offered = {a["download"]: a["href"] for a, _ in page.all("a") if "download" in a}
+    assert offered == {f"{name}.csv": f"figures/{name}.csv" for name in FIGURES} and sorted(data) == FIGURES
+    found = data["figure5_mini-marian"]
+    assert (built / "figures" / "figure5_mini-marian.csv").read_text(encoding="utf-8") == found["csv"]
+    drawn = pd.read_csv(io.StringIO(found["csv"]))
     t = measured.translators[0]
     expected = t.curves[t.curves["score"] == t.score]
     assert drawn["value"].tolist() == pytest.approx(expected["value"].tolist())
+    read = {name: values for name, _, values in found["panels"][0]["lines"]}
+    trained = expected[(expected["view"] == t.views[0]) & (expected["control"] == "trained")]
+    assert read["trained"] == pytest.approx(trained["value"].tolist(), rel=1e-3)
 
 
 def test_tables_show_score_floors_random_weights_n_and_dropped(built):
@@ -203,7 +206,7 @@ def test_words_of_a_corpus_stay_words(hostile_page, hostile):
     allowed = {"script", "style", "svg", "title", "meta", "section", "bdi"}
     tags = {tag for tag, _, _ in hostile_page.elements}
     assert not tags & {"img", "b", "iframe", "object"} and allowed - {"bdi"} <= tags
-    assert len(hostile_page.all("script")) == 3
+    assert len(hostile_page.all("script")) == 4
     assert not [a for _, a, _ in hostile_page.elements if any(key.startswith("on") for key in a)]
     data = json.loads(
         next(text for attributes, text in hostile_page.all("script") if attributes.get("id") == "explorer-data")

@@ -8,17 +8,13 @@ from pipeline.report.page import Section, Table, text
 from pipeline.report.wording import marked
 
 HEAD = ["translator", "verdict", "difference", "at", "n", "why"]
-ROWS = 6
-"""Of a table that stands open; the others are behind a click."""
 
 
 def section(answer: Answer, name: str) -> Section:
     """Return the section of a question without figures of its own; `name` is that of its texts."""
     rows = claims_of(answer)
-    caption = text(name, "table")
-    parts = [Table(HEAD, rows[:ROWS], n_labels=2, caption=caption, wraps=True)] if rows else []
-    more = [("Every translator and view", [Table(HEAD, rows, n_labels=2, caption=caption, wraps=True)])]
-    return Section(answer.question.id, lead=[text(name, "lead")], parts=parts, more=more if rows[ROWS:] else [])
+    table = Table(HEAD, rows, n_labels=len(HEAD), caption=text(name, "table"), wraps=True)
+    return Section(answer.question.id, lead=[text(name, "lead")], parts=[table] if rows else [])
 
 
 def open_section(claims: Sequence[Claim]) -> Section:
@@ -31,7 +27,5 @@ def open_section(claims: Sequence[Claim]) -> Section:
     ]  # fmt: skip
     head = ["statement", "of", "verdict", "why"]
     finding = text("open", "finding", n=len(rows)) if rows else text("open", "none")
-    caption = text("open", "table")
-    parts = [Table(head, rows[:ROWS], n_labels=4, caption=caption, wraps=True)] if rows else []
-    more = [("All open questions", [Table(head, rows, n_labels=4, caption=caption, wraps=True)])]
-    return Section("open", "Open questions", finding, parts=parts, more=more if rows[ROWS:] else [])
+    table = Table(head, rows, n_labels=4, caption=text("open", "table"), wraps=True)
+    return Section("open", "Open questions", finding, parts=[table] if rows else [])

@@ -17,8 +17,6 @@ from pipeline.report.style import Layout, draw
 from pipeline.report.wording import MINUS, count, listed, marked, number, reason
 
 GROUPS = ("paper", "errata", "software")
-SHOWN = 6
-"""Rows of a table that stand open; the others are behind a click."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +85,13 @@ def section(claims: Sequence[Claim], metrics: Path) -> Section:
     decided: dict[str, list[str]] = {}
     for claim in claims:
         decided.setdefault(claim.figure, []).append(_decided(claim))
-    tables, more = [], []
+    tables = []
     for group in GROUPS:
         chosen = [claim for claim in claims if limit_of(claim).group == group]
         if chosen:
-            table = claims_table(chosen, text("construction", group))
-            tables.append(Table(table.head, table.rows[:SHOWN], table.n_labels, table.caption, table.wraps))
-            more.append((f"All {count(len(chosen))}: {table.caption}", [table]))
+            tables.append(claims_table(chosen, text("construction", group)))
     names = "Names as in reports/metrics/certificate.json."
-    more.append(("The setting of every measurement", [settings_table(claims, names)]))
+    more = [("The setting of every measurement", [settings_table(claims, names)])]
     blocks = [plot.block(metrics, decided) for plot in PLOTS]
     lead = [text("construction", "lead", verdicts=_verdicts(claims))]
     return Section("construction", lead=lead, parts=[*blocks[:2], *tables, *blocks[2:]], more=more)

@@ -65,10 +65,10 @@ def depth_study(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
         # Where the depth was not enough for the upper tenth, the band is open to the top.
         steps = rows[rows["method"] == "gradient"].fillna({"high": DEPTH_LIMITS[1]})
         sweeps = rows[rows["method"] == "sinkhorn"].iloc[0]
-        line_with_band(panel, steps["step_ratio"], steps, TRAINED, marker="o")
+        line_with_band(panel, steps["step_ratio"], steps, TRAINED, name="layers", marker="o")
         ends = (steps["step_ratio"].min(), steps["step_ratio"].max())
         panel.fill_between(ends, sweeps["low"], sweeps["high"], color=QUIET, alpha=0.2, linewidth=0)
-        panel.plot(ends, [sweeps["median"]] * 2, color=QUIET, linestyle=(0, (5, 2)))
+        panel.plot(ends, [sweeps["median"]] * 2, color=QUIET, linestyle=(0, (5, 2)), label="Sinkhorn")
         panel.set_xticks([1, 2, 3])
     last = groups[-1][1].dropna(subset="median")
     for method, name, colour in (("gradient", "layers", TRAINED), ("sinkhorn", "Sinkhorn", QUIET)):
@@ -98,11 +98,12 @@ def bound(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
         panel.xaxis.set_minor_locator(NullLocator())
         panel.yaxis.set_minor_locator(NullLocator())
         shown = rows[rows["high"] > 1e-13].clip(lower=1e-13)
-        line_with_band(panel, shown["layer"], shown, TRAINED)
+        line_with_band(panel, shown["layer"], shown, TRAINED, name="measured")
         first = rows.iloc[0]
         applies = f"applies from 1e{first['log10_depth_condition']:.{1 if first['log10_depth_condition'] < 10 else 0}f}"
         if first["log10_bound"] < BOUND_TOP:
-            panel.plot(rows["layer"], 10.0 ** rows["log10_bound"], color=QUIET, linestyle=(0, (5, 2)))
+            heights = 10.0 ** rows["log10_bound"]
+            panel.plot(rows["layer"], heights, color=QUIET, linestyle=(0, (5, 2)), label="Theorem D.1")
         else:
             applies = f"bound at 1e{first['log10_bound']:.0f},\n{applies}"
         panel.annotate(
@@ -141,7 +142,7 @@ def sorting(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
             line = rows[rows["n"] == n].sort_values("reg")
             if line.empty:
                 continue
-            panel.plot(line["reg"], line["right"], color=shade, marker="o", markersize=3.5)
+            panel.plot(line["reg"], line["right"], color=shade, marker="o", markersize=3.5, label=f"n = {n}")
             ends.append((float(line["right"].iloc[-1]), f" n = {n}", shade))
         panel.set_xticks([1e-6, 1e-4, 1e-2], ["1e-6", "1e-4", "0.01"])
         panel.xaxis.set_minor_locator(NullLocator())
@@ -160,7 +161,7 @@ def rank(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
         Size of the figure.
     """
     figure, (panel,) = grid(layout, 1, "effective rank of attention, of at most n = 16", titled=False)
-    line_with_band(panel, table["layer"], table, TRAINED)
+    line_with_band(panel, table["layer"], table, TRAINED, name="attention")
     panel.axhline(table["plan"].iloc[0], color=QUIET, linestyle=(0, (5, 2)))
     panel.set(xlabel="layer", xscale="log", ylim=(0.0, 16.0))
     panel.axhline(1.0, color=QUIET, linestyle=(0, (1, 1.5)))
@@ -184,7 +185,7 @@ def drift(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
     figure, (panel,) = grid(layout, 1, "distance from gradient descent, in cost units", titled=False)
     for rule, colour, name in (("frozen", TRAINED, "frozen row"), ("free", RANDOM, "as published")):
         rows = table[(table["memory_row"] == rule) & (table["drift"] > 0)]
-        panel.plot(rows["layer"], rows["drift"], color=colour, marker="o", markersize=3)
+        panel.plot(rows["layer"], rows["drift"], color=colour, marker="o", markersize=3, label=name)
         _name(panel, rows["drift"].iloc[-1], name, colour, layout)
     panel.set(xlabel="layer", xscale="log", yscale="log", ylim=(1e-18, 1.0))
     panel.set_yticks([1e-16, 1e-12, 1e-8, 1e-4, 1.0], ["1e-16", "1e-12", "1e-8", "1e-4", "1"])

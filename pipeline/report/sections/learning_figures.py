@@ -49,9 +49,9 @@ def training_figure(learned: Learned) -> Picture:
     def make(layout: Layout) -> Figure:
         ylabel = "training loss: mean squared error, one line a seed"
         figure, (panel,) = grid(layout, 1, ylabel, titled=False)
-        for (prompt, _), line in frame.groupby(["prompt", "seed"], sort=False):
+        for (prompt, seed), line in frame.groupby(["prompt", "seed"], sort=False):
             style = {"color": COLOURS[prompt], "linestyle": DASHES[prompt], "linewidth": 0.9}
-            panel.plot(line["step"], line["loss"], **style)
+            panel.plot(line["step"], line["loss"], label=f"{SHORT[prompt]}, seed {seed}", **style)
         for prompt, points in published.items():
             panel.plot(
                 *zip(*points.items(), strict=True), "o", mfc="none", mec=INK, ms=5, mew=1.0, zorder=5, label=prompt
@@ -120,10 +120,11 @@ def depth_figure(learned: Learned) -> Picture:
         figure, axes = grid(layout, 2, ylabel)
         for panel, (kind, title) in zip(axes, titles.items(), strict=True):
             rows = frame[frame["plan"] == kind]
-            for (prompt, when, _), line in rows.groupby(["prompt", "when", "seed"], sort=False):
+            for (prompt, when, seed), line in rows.groupby(["prompt", "when", "seed"], sort=False):
                 trained = when == "trained"
+                name = f"{SHORT[prompt]}, {when}, seed {seed}"
                 style = {"color": COLOURS[prompt] if trained else QUIET, "linestyle": DASHES[prompt]}
-                panel.plot(line["level"], line["distance"], linewidth=1.0 if trained else 0.6, **style)
+                panel.plot(line["level"], line["distance"], linewidth=1.0 if trained else 0.6, label=name, **style)
             panel.set_title(title)
             panel.set(xlabel="layers passed", ylabel="", ylim=(0.0, 1.0), xlim=(0, rows["level"].max()))
             panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -278,7 +279,7 @@ def _descent_panel(panel: Axes, rows: pd.DataFrame, limit: float, layout: Layout
         some = rows[rows["when"] == when]
         panel.plot(some["layer"] + shift, some["value"], ".", color=colour, markersize=3, mew=0)
         middle = some.groupby("layer")["value"].median()
-        panel.plot(middle.index, middle, color=colour, linewidth=width)
+        panel.plot(middle.index, middle, color=colour, linewidth=width, label=when)
         labels.append((middle.iloc[-1], f" {when}", colour))
     end = rows["layer"].max() + 0.5
     panel.set(xlabel="layer", ylabel="", xlim=(0.5, end))

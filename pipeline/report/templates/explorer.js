@@ -427,6 +427,11 @@
   const words = make("div", { className: "pair" }, ["src", "tgt"].map((side) =>
     make("p", { lang: app.dataset[`${side}Lang`], dir: app.dataset[`${side}Dir`] })));
   const where = make("p", { className: "where" });
+  const key = make("p", { className: "note key" });
+  const KEYS = {
+    maps: "Rings: full, sure link made by hand; dashed, possible link; dot, dictionary link. Both maps share one scale (dark 0, yellow 1, square root).",
+    ribbons: "Thickness: mass, where it is at least 0.02. Blue: a link, by hand or by the dictionary; grey: none.",
+  };
   const go = (change) => { Object.assign(state, change); hover = null; show(); history.replaceState(null, "", toFragment()); };
   const show = () => {
     state.layer = Math.min(state.layer, translator().layers);
@@ -434,6 +439,7 @@
     looks.replaceChildren(...translator().views.map((entry, k) => option(`${entry.name}: ${entry.looks}`, k)));
     Object.assign(who, { value: String(state.translator) });
     looks.value = String(state.view);
+    key.textContent = KEYS[state.mode];
     mode.textContent = state.mode === "maps" ? "show ribbons" : "show maps";
     fillList();
     ["src", "tgt"].forEach((side, k) => { words.children[k].textContent = pair()[side].join(" "); });
@@ -465,8 +471,7 @@
       labelled("view", looks), chips, labelled("sentence pairs, each with its score", list, "pair")]),
     words, where, strip, make("div", { className: "controls tools" }, [mode, copy, ...saving, note, shared]),
     make("div", { className: "panels" }, Object.values(panels)), readout, live,
-    make("p", { className: "note key", textContent:
-      "Rings: full, sure link made by hand; dashed, possible link; dot, dictionary link. Both maps share one scale (dark 0, yellow 1, square root)." }),
+    key,
     make("div", { className: "beside" }, [bars, curve]),
   );
   const given = fromFragment();
