@@ -43,6 +43,28 @@ CONTROLS = {
 """What controls are called, in statements and on the page."""
 
 
+@dataclass(frozen=True)
+class Question:
+    """What is asked.
+
+    Attributes
+    ----------
+    id : str
+        One of `QUESTIONS`.
+    text : str
+        As a heading.
+    that : str
+        What a yes says, as it stands in a sentence after `that`.
+    """
+
+    id: str
+    text: str
+    that: str
+
+    def __post_init__(self) -> None:
+        _one_of("question", self.id, QUESTIONS)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limit:
     """A number that is held to a limit, where no interval decides.
@@ -322,9 +344,10 @@ def untested(question: str, claim: str, statement: str, *, why: str) -> Claim:
     return Claim(id=claim, claim=claim, question=question, statement=statement, verdict="untested", why=why)
 
 
-def write_claims(path: Path, claims: Sequence[Claim]) -> None:
-    """Write `claims.json`: the number of its schema and one record a claim; the same claims give the same bytes."""
-    write_json(path, {"schema": SCHEMA, "claims": [_record(claim) for claim in claims]})
+def write_claims(path: Path, claims: Sequence[Claim], questions: Sequence[Question] = ()) -> None:
+    """Write `claims.json`: schema, questions and one record a claim; the same claims give the same bytes."""
+    asked = [vars(question) for question in questions]
+    write_json(path, {"schema": SCHEMA, "questions": asked, "claims": [_record(claim) for claim in claims]})
 
 
 def _record(claim: Claim) -> dict[str, Any]:
@@ -358,6 +381,17 @@ def read_claims(path: Path) -> list[Claim]:
     """
     found = read_object(path, ("claims",), "claims")
     return [_claim(record, path) for record in found["claims"]]
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Return the questions of a file, in their order.
+
+    Raises
+    ------
+    PipelineError
+        If it is missing, of another schema, or lacks them.
+    """
+    return [Question(**question) for question in read_object(path, ("questions",), "claims")["questions"]]
 
 
 def _claim(record: Mapping[str, Any], path: Path) -> Claim:

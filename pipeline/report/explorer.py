@@ -1,20 +1,25 @@
 """Single sentence pairs to look at: what align wrote of each translator, joined, small enough for one offline page."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from pipeline._output import read_object
 from pipeline.errors import PipelineError
+from pipeline.report.metrics import TranslatorMetrics
+from pipeline.report.wording import SCORES, count, reason
 
-BUDGET = 2_500_000
+BUDGET = 900_000
 """Characters of the explorer's data; pairs that do not fit are left out and counted."""
 KEYS = ("layers", "maps", "n_selected", "pairs", "views")
+RTL = frozenset(["ar", "arc", "ckb", "dv", "fa", "he", "iw", "ks", "ps", "sd", "syr", "ug", "ur", "yi"])
+"""Languages that are written from right to left."""
 
 
 @dataclass(frozen=True)
@@ -26,28 +31,36 @@ class Explorer:
     pairs : list of dict
         Words, dictionary links, hand-made links; in the order of the corpus.
     translators : list of dict
-        Name, views, number of layers, and the packed attention of every pair (null where it was not read).
+        Name, views, number of layers; of every pair the packed attention, plans and score (None where it was not read);
+        the corpus beside them.
     n_wanted, n_selected : int
         Pairs asked for, and pairs that there are.
+    example : int or None
+        Number of the pair of Figure 1 among them.
     """
 
     pairs: list[dict] = field(default_factory=list)
     translators: list[dict] = field(default_factory=list)
     n_wanted: int = 0
     n_selected: int = 0
+    example: int | None = None
 
     def as_json(self) -> Markup:
         """Return the data for a script element: whatever the corpus holds, it cannot end the element."""
-        return script_json({"pairs": self.pairs, "translators": self.translators})
+        return script_json({"pairs": self.pairs, "translators": self.translators, "example": self.example})
 
 
-def read_explorer(folders: Mapping[str, Path], *, n_wanted: int, budget: int = BUDGET) -> Explorer:
+def read_explorer(
+    translators: Sequence[TranslatorMetrics], data: Path, *, n_wanted: int, budget: int = BUDGET
+) -> Explorer:
     """Return the pairs that every translator's `explorer.json` shows, as many as fit.
 
     Parameters
     ----------
-    folders : mapping of str to Path
-        `data/explorer/NAME` of every translator, at least one.
+    translators : sequence of TranslatorMetrics
+        At least one.
+    data : Path
+        Holds `NAME/explorer.json` of each.
     n_wanted : int
         `report.explorer_pairs`.
     budget : int
@@ -58,7 +71,7 @@ def read_explorer(folders: Mapping[str, Path], *, n_wanted: int, budget: int = B
     PipelineError
         If a file is missing, from another edition, or about other sentences than the first translator's.
     """
-    read = {name: read_object(folder / "explorer.json", KEYS, f"align@{name}") for name, folder in folders.items()}
+    read = {t.name: read_object(data / t.name / "explorer.json", KEYS, f"align@{t.name}") for t in translators}
     first = next(iter(read.values()))
     for name, one in read.items():
         if one["pairs"] != first["pairs"]:
@@ -67,19 +80,63 @@ def read_explorer(folders: Mapping[str, Path], *, n_wanted: int, budget: int = B
                 f"run `dvc repro --force align@{name}`"
             )
             raise PipelineError(message)
-    packed = {
-        name: [None if entry is None else entry["attention"] for entry in one["maps"]] for name, one in read.items()
-    }
+    packed = {name: [_packed(entry) for entry in one["maps"]] for name, one in read.items()}
     sizes = [
-        len(json.dumps(entry)) + sum(len(blocks[k] or "") for blocks in packed.values())
+        len(json.dumps(entry)) + sum(len(json.dumps(maps[k])) for maps in packed.values())
         for k, entry in enumerate(first["pairs"])
     ]
     fits = int((np.cumsum(sizes) <= budget).sum())
-    translators = [
-        {"name": name, "views": one["views"], "layers": one["layers"], "blocks": packed[name][:fits]}
-        for name, one in read.items()
+    shown = [_translator(t, read[t.name], packed[t.name][:fits]) for t in translators]
+    ids = [entry["id"] for entry in first["pairs"][:fits]]
+    chosen = translators[0].example["pair_id"]
+    example = ids.index(chosen) if chosen in ids else None
+    return Explorer(first["pairs"][:fits], shown, n_wanted, first["n_selected"], example)
+
+
+def _packed(entry: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return attention as it is, and of every plan one flat list: tgt, src, 255 times the root of the mass."""
+    if entry is None:
+        return None
+    plans = [
+        [[part for tgt, src, mass in plan for part in (tgt, src, round(255 * mass**0.5))] for plan in layers]
+        for layers in entry["plan"]
     ]
-    return Explorer(first["pairs"][:fits], translators, n_wanted=n_wanted, n_selected=first["n_selected"])
+    return {"attention": entry["attention"], "plan": plans, "score": entry["score"]}
+
+
+def _translator(t: TranslatorMetrics, one: Mapping[str, Any], maps: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
+    skipped = {name: n for name, n in t.extraction.get("skipped", {}).items() if n}
+    lost = ", ".join(f"{count(n)} {reason(name)}" for name, n in sorted(skipped.items()))
+    return {
+        "name": t.name,
+        "views": one["views"],
+        "layers": one["layers"],
+        "maps": list(maps),
+        "score": SCORES[t.score].name,
+        "corpus": [_corpus(t, view, t.score, "trained", ("value", "low", "high")) for view in t.views],
+        "position": [_corpus(t, view, "mean_mass", "position", ("value",)) for view in t.views],
+        "skipped": lost or "the stage extract counted no reason",
+    }
+
+
+def _corpus(
+    t: TranslatorMetrics, view: str, score: str, control: str, columns: Sequence[str]
+) -> list[list[float | None]]:
+    """Return the values of a curve by layer, None for no number."""
+    of = t.curves[(t.curves["view"] == view) & (t.curves["score"] == score) & (t.curves["control"] == control)]
+    rows = of.sort_values("layer")[list(columns)].to_numpy(dtype=float)
+    return [[round(float(value), 4) if np.isfinite(value) else None for value in row] for row in rows]
+
+
+def direction(language: str) -> str:
+    """Return the direction in which a language is written.
+
+    Examples
+    --------
+    >>> direction("ar"), direction("fr")
+    ('rtl', 'ltr')
+    """
+    return "rtl" if language in RTL else "ltr"
 
 
 def linked_words(entry: Mapping, *, most: int = 60) -> str:

@@ -1,26 +1,29 @@
 """The page itself: metrics in, one offline file and its figures out; the same bytes for the same metrics."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline._output import replacing
-from pipeline.claims import read_claims
-from pipeline.conventions import view_of
+from pipeline.claims import Claim, read_claims, read_questions
+from pipeline.conventions import label_of
 from pipeline.params import Params
-from pipeline.report import provenance, sections, tables, theory
-from pipeline.report.explorer import Explorer, linked_words, read_explorer
-from pipeline.report.in_short import Line, in_short, view_name
-from pipeline.report.learning_blocks import learning_section, read_learned
+from pipeline.report import matrix
+from pipeline.report.explorer import Explorer, direction, linked_words, read_explorer, script_json
+from pipeline.report.glossary import anchor, glossary
 from pipeline.report.metrics import TranslatorMetrics, read_metrics
-from pipeline.report.wording import count, listed, with_interval
+from pipeline.report.page import LINK, TEMPLATES, Block, Section, Table, text
+from pipeline.report.paper import write_paper
+from pipeline.report.sections import asked, construction, embeddings, learning, made, plan, translations
+from pipeline.report.wording import count, listed
 
-TEMPLATES = Path(__file__).parent / "templates"
+PROJECT = "attention-transport"
 
 
 @dataclass(frozen=True)
@@ -33,17 +36,17 @@ class Built:
         `index.html`.
     n_bytes : int
         Its size.
-    lines : list of Line
-        What "In short" says.
+    answers : list of matrix.Answer
+        What the first screen says.
     """
 
     page: Path
     n_bytes: int
-    lines: list[Line]
+    answers: list[matrix.Answer]
 
 
-def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path) -> Built:
-    """Write `index.html` and `figures/*.{svg,pdf}` below a folder.
+def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path, *, commit: str = "unknown") -> Built:
+    """Write `index.html` and `figures/` below a folder.
 
     Parameters
     ----------
@@ -55,6 +58,8 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path) -> B
         Holds `explorer/NAME`: the single sentences that are shown.
     out_dir : Path
         Usually `reports`.
+    commit : str
+        Of the source, where the caller knows it.
 
     Raises
     ------
@@ -66,33 +71,62 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path) -> B
         for name, spec in params.translators.items()
     ]
     claims = read_claims(metrics_dir / "claims.json")
-    lines = in_short(claims, list(params.translators))
-    blocks = sections.blocks_of(translators)
-    certificate = theory.certificate_section(claims, metrics_dir)
-    learning = learning_section(read_learned(claims, metrics_dir), metrics_dir)
+    answers = matrix.answers(claims, read_questions(metrics_dir / "claims.json"), list(params.translators))
+    found = sections_of(translators, claims, answers, metrics_dir)
     page = _page(
         params=params,
         translators=translators,
-        lines=lines,
-        blocks=blocks,
-        certificate=certificate,
-        learning=learning,
+        answers=answers,
+        sections=found,
         explorer=_explorer(params, translators, data_dir),
         made=_made(params, translators, metrics_dir),
+        commit=commit,
     )
     out_dir.mkdir(parents=True, exist_ok=True)
     with replacing(out_dir / "figures") as folder:
-        drawn = [*blocks.values(), certificate.blocks, certificate.after, learning.blocks, learning.after]
-        for block in chain.from_iterable(drawn):
-            block.drawing.write(folder)
+        for picture in (block.picture for section in found for block in section.blocks):
+            picture.drawing.write(folder)
+            (folder / f"{picture.drawing.stem}.csv").write_text(picture.data, encoding="utf-8", newline="\n")
+        write_paper(folder, [block for section in found for block in section.blocks], claims)
     target = out_dir / "index.html"
     part = target.with_name(".index.html.part")
     part.write_text(page, encoding="utf-8", newline="\n")
     part.replace(target)
-    return Built(target, target.stat().st_size, lines)
+    return Built(target, target.stat().st_size, answers)
 
 
-def _page(*, params: Params, translators: Sequence[TranslatorMetrics], **content: object) -> str:
+def sections_of(
+    translators: Sequence[TranslatorMetrics], claims: Sequence[Claim], answers: Sequence[matrix.Answer], metrics: Path
+) -> list[Section]:
+    """Return the sections in the order of their questions, then those of no question.
+
+    Raises
+    ------
+    PipelineError
+        If metrics are missing.
+    """
+    by_id = {answer.question.id: answer for answer in answers}
+    own = {
+        "finds_translations": lambda: translations.section(translators),
+        "grows_with_depth": lambda: asked.section(by_id["grows_with_depth"], "depth"),
+        "is_a_plan": lambda: plan.section(translators),
+        "translator_uses_it": lambda: asked.section(by_id["translator_uses_it"], "use"),
+        "embeddings_match": lambda: embeddings.section(translators),
+        "construction": lambda: construction.section(claims, metrics),
+        "training": lambda: learning.section(learning.read_learned(claims, metrics), metrics),
+    }
+    found = [replace(own[name](), title=answer.question.text, finding=answer.finding) for name, answer in by_id.items()]
+    return [*found, asked.open_section(claims), Section("made", "How this was made", template="made.html.j2")]
+
+
+def _page(
+    *,
+    params: Params,
+    translators: Sequence[TranslatorMetrics],
+    answers: Sequence[matrix.Answer],
+    sections: Sequence[Section],
+    **content: object,
+) -> str:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES, encoding="utf-8"),
         autoescape=True,
@@ -101,28 +135,39 @@ def _page(*, params: Params, translators: Sequence[TranslatorMetrics], **content
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "anchor": anchor,
         "count": count,
-        "data_uri": lambda text: "data:text/csv;charset=utf-8," + quote(text, safe=""),
+        "direction": direction,
+        "label_of": label_of,
         "linked_words": linked_words,
+        "prose": prose,
         "svg": Markup,  # of our own making, text escaped by matplotlib
-        "view_name": view_name,
     }
+    environment.tests |= {"block": lambda part: isinstance(part, Block), "table": lambda part: isinstance(part, Table)}
+    demo = made.demo_translators(params)
+    names = list(params.translators)
+    pictures = {block.picture.drawing.stem: block.picture for section in sections for block in section.blocks}
     return environment.get_template("page.html.j2").render(
         params=params,
         translators=translators,
-        summary=_summary(params, translators),
-        demo=provenance.is_demo(params),
-        demo_translators=provenance.demo_translators(params),
+        sections=sections,
+        answer=matrix.sentence(answers, names, demo=bool(demo)),
+        rows=matrix.matrix(answers, {t.name: t.views for t in translators}, pictures),
+        basis=_basis(params, translators),
+        demo_translators=demo,
+        legend=text("verdicts", "legend", interval=translators[0].interval),
+        figures=script_json({stem: {"csv": one.data, "panels": one.drawing.lines} for stem, one in pictures.items()}),
+        glossary=glossary(),
+        parameters_hash=made.parameters_hash(params),
+        version=version(PROJECT),
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
-        script=Markup((TEMPLATES / "explorer.js").read_text(encoding="utf-8")),
-        difference=lambda claim: with_interval(claim.difference, claim.low, claim.high, sign=True),
-        view_of=view_of,
+        scripts={name: Markup((TEMPLATES / f"{name}.js").read_text(encoding="utf-8")) for name in ("page", "explorer")},
         **content,
     )
 
 
-def _summary(params: Params, translators: Sequence[TranslatorMetrics]) -> str:
-    """Return the sentence under the title: which translators, how many sentences of what."""
+def _basis(params: Params, translators: Sequence[TranslatorMetrics]) -> str:
+    """Return which translators were measured, on how many sentences of what."""
     texts = {"demo": "the demo text", "wmt14": "WMT14", "files": "the user’s own text"}
     counts = {t.name: t.summary["n_pairs"] for t in translators}
     if len(set(counts.values())) == 1:
@@ -135,24 +180,38 @@ def _summary(params: Params, translators: Sequence[TranslatorMetrics]) -> str:
     )
 
 
+def prose(plain: str) -> Markup:
+    """Return a text of ours as markup: `code` in backticks, and [words](term) that lead to the glossary.
+
+    Examples
+    --------
+    >>> prose("the [cheapest way](plan) <b> `dvc`")
+    Markup('the <a class="term" href="#term-plan">cheapest way</a> &lt;b&gt; <code>dvc</code>')
+    """
+    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(plain))
+    known = glossary()
+
+    def link(found: re.Match[str]) -> str:
+        return f'<a class="term" href="#{anchor(found[2])}">{found[1]}</a>' if found[2] in known else found[0]
+
+    return Markup(LINK.sub(link, marked))
+
+
 def _explorer(params: Params, translators: Sequence[TranslatorMetrics], data: Path) -> Explorer:
     if params.report.explorer_pairs == 0:
         return Explorer()
-    folders = {t.name: data / "explorer" / t.name for t in translators}
-    return read_explorer(folders, n_wanted=params.report.explorer_pairs)
+    return read_explorer(translators, data / "explorer", n_wanted=params.report.explorer_pairs)
 
 
-def _made(params: Params, translators: Sequence[TranslatorMetrics], metrics: Path) -> dict[str, object]:
-    """Return what section 6 shows."""
-    selection, links = provenance.read_corpus_facts(metrics)
+def _made(params: Params, translators: Sequence[TranslatorMetrics], metrics: Path) -> Mapping[str, object]:
+    """Return what the last section shows."""
+    selection, links = made.read_corpus_facts(metrics)
     manifests = {t.name: t.extraction for t in translators}
     return {
-        "parameters": provenance.parameters_yaml(params),
-        "conventions": [provenance.conventions_table(t) for t in translators],
-        "models": provenance.models_table(manifests, params),
-        "data": provenance.data_table(params, selection, links),
-        "dropped": provenance.dropped_table(translators, manifests, selection, links),
-        "versions": provenance.versions_table(translators, manifests),
-        "errors": tables.best_error_table(translators),
-        "all_errors": [tables.error_table(t) for t in translators if len(t.aer)],
+        "parameters": made.parameters_yaml(params),
+        "conventions": [made.conventions_table(t) for t in translators],
+        "models": made.models_table(manifests, params),
+        "data": made.data_table(params, selection, links),
+        "dropped": made.dropped_table(translators, manifests, selection, links),
+        "versions": made.versions_table(translators, manifests),
     }

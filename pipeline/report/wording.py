@@ -44,6 +44,18 @@ CONTROL_NOTES = {
     "mispaired": "the trained attention, scored on the links of another sentence pair",
     "chance": "one over the number of linked words",
 }
+MARKS = {
+    "supported": "●",
+    "holds": "●",
+    "partly": "◑",
+    "not supported": "○",
+    "fails": "○",
+    "vacuous": "◌",
+    "undecided": "◐",
+    "untested": "–",
+    "not testable here": "–",
+}
+"""By verdict; told apart in print, and by those who see no colours."""
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -103,3 +115,14 @@ def reason(name: str) -> str:
 def listed(items: list[str]) -> str:
     """Return `a, b and c`."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
+
+
+def marked(verdict: str) -> str:
+    """Return a verdict with its mark, on one line.
+
+    Examples
+    --------
+    >>> marked("not supported").split()
+    ['○', 'not', 'supported']
+    """
+    return f"{MARKS[verdict]} {verdict}".replace(" ", "\N{NO-BREAK SPACE}")

@@ -1,5 +1,6 @@
 """Stage `report`: the page and its figures."""
 
+import os
 from pathlib import Path
 
 from pipeline.params import load_params
@@ -8,10 +9,11 @@ from pipeline.stages import run_stage, say
 
 
 def main() -> None:
-    """Write reports/index.html and reports/figures."""
-    built = build(load_params(), Path("reports/metrics"), Path("data"), Path("reports"))
-    for line in built.lines:
-        say(f"report: {line.statement} {line.verdict}")
+    """Write reports/index.html and reports/figures; the page names the commit that COMMIT holds, if any."""
+    commit = os.environ.get("COMMIT", "unknown")
+    built = build(load_params(), Path("reports/metrics"), Path("data"), Path("reports"), commit=commit)
+    for answer in built.answers:
+        say(f"report: {answer.question.text} {answer.finding}")
     say(f"report: {built.page} ({built.n_bytes / 1e6:.1f} MB)")
 
 

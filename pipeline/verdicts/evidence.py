@@ -166,9 +166,9 @@ def _plan(t: Measured) -> Iterator[Estimate]:
 
 
 def _loss(row: Mapping[str, Mapping[str, str]]) -> float:
-    """Return by how many nats the plan fits worse."""
-    value = number(row["plan_minus_similarity"]["value"])
-    return math.inf if value is None else value
+    """Return by how many nats the plan may fit worse: the upper end of the interval."""
+    high = number(row["plan_minus_similarity"]["high"])
+    return math.inf if high is None else high
 
 
 def _plan_row(t: Measured, case: PlanCase, row: Mapping[str, Mapping[str, str]]) -> Estimate:

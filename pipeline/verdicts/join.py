@@ -8,6 +8,7 @@ from pipeline._output import write_json
 from pipeline.claims import QUESTIONS, Claim, decide, untested, write_claims
 from pipeline.verdicts.certificate import certificate_claims
 from pipeline.verdicts.evidence import RULES
+from pipeline.verdicts.questions import ASKED_OF_ALL
 from pipeline.verdicts.reading import read_table, read_translator
 from pipeline.verdicts.training import learning_estimates, merge_learn
 from pipeline.verdicts.translators import translator_estimates, unmeasured
@@ -53,7 +54,7 @@ def write_verdicts(metrics: Path, translators: Sequence[str], *, level: float) -
     ]
     claims.sort(key=lambda claim: QUESTIONS.index(claim.question))
     errors = _joined_errors(metrics / "translators", translators)
-    write_claims(metrics / "claims.json", claims)
+    write_claims(metrics / "claims.json", claims, ASKED_OF_ALL)
     write_json(metrics / "learn.json", learned)
     (metrics / "aer.csv").write_text(errors, encoding="utf-8", newline="\n")
     return claims

@@ -21,17 +21,20 @@ from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.pharaoh import GoldLinks
 from pipeline.lexicon.links import PairLinks
 from pipeline.params import Params
+from pipeline.report import curves
 from pipeline.report.metrics import TranslatorMetrics, read_metrics
+from pipeline.report.sections import construction, learning_figures, plan
+from pipeline.report.style import Drawing
 from pipeline.verdicts.join import write_verdicts
 
 HOSTILE = [
     "<script>alert(1)</script>", "</script>", '"quoted"', "it's", "$x^2$", "&amp;", "مرحبا", "שלום", "a\u2028b", "漢字",
-    "<img src=http://evil.example/x>", "${`}", "--><b>", "x" * 60, "\\u003c",
+    "<img src=http://evil.example/x>", "${`}", "--><b>", "x" * 300, "👩‍👩‍👧‍👦", "\\u003c",
 ]  # fmt: skip
 N_LINKS = 5
 SMALL = {
-    "sample": {"n_pairs": 12},
-    "align": {"resamples": 50, "transport_pairs": 12},
+    "sample": {"n_pairs": 48},
+    "align": {"resamples": 50, "transport_pairs": 30, "plan_pairs": 20},
     "report": {"explorer_pairs": 6},
 }
 
@@ -98,7 +101,15 @@ class Project:
             self._write_split(folder / split, name, reads, split, of, links, strength, rng)
             read[split] = Split.read(folder / split)
         inputs = Inputs(
-            pairs, links, read["trained"], read["random_init"], read.get("gold"), gold, link_policy="one_to_one"
+            pairs=pairs,
+            links=links,
+            shuffled_links={p.pair_id: links[p.pair_id][::-1, :1].repeat(2, axis=1) for p in pairs[:6]},
+            trained=read["trained"],
+            controls={"random_init": read["random_init"]},
+            gold_blocks=read.get("gold"),
+            gold=gold,
+            gold_pairs=pairs[::2],
+            link_policy="one_to_one",
         )
         metrics = measure(inputs, self.params.align, example=self.params.report.pair)
         write_metrics(metrics, self.metrics / "translators" / name)
@@ -138,13 +149,16 @@ def _blocks(pair, links, n_layers, strength, reads, rng) -> PairBlocks:
     for view in range(2):
         for layer in range(n_layers):
             rise = (layer + 1 - (layer == n_layers - 1) * 0.5) if view == 0 else n_layers - layer
-            weight = rng.random((n_tgt, n_src)) + strength * rise * 1.2 * peak
+            weight = rng.random((n_tgt, n_src)) + strength * rise * 0.25 * peak
             axis = 0 if reads == "joint" and view == 1 else 1
             attention[view, layer] = 0.9 * weight / weight.sum(axis, keepdims=True)
     cosine = np.clip(rng.normal(0, 0.3, (n_layers + 1, n_src, n_tgt)) + 0.5 * strength * peak.T, -1, 1)
+    # Two heads whose mean is the attention: the first has what lies on links.
+    first = attention * (0.5 + peak)
     return PairBlocks(
         pair_id=pair.pair_id,
         attention=attention.astype(np.float32),
+        heads=np.stack([first, 2 * attention - first], axis=2).astype(np.float32),
         cost={kind: (2 - 2 * cosine).astype(np.float32) for kind in STATES[reads][:2]},
         cosine={kind: cosine.astype(np.float32) for kind in STATES[reads][:2]},
         cosine_raw={kind: cosine.astype(np.float32) for kind in STATES[reads][:2]},
@@ -193,6 +207,13 @@ class Measured:
     @staticmethod
     def with_tables(t: TranslatorMetrics, **changed: pd.DataFrame) -> TranslatorMetrics:
         return replace(t, **changed)
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leave out the drawing, where a test is about words and numbers: it takes most of the time."""
+    for module in (curves, plan, construction, learning_figures):
+        monkeypatch.setattr(module, "draw", lambda stem, make, *, alt: Drawing(stem, {}, "<svg></svg>"))
 
 
 @cache

@@ -345,7 +345,7 @@ def test_a_language_code_typed_as_text_is_counted(folders):
 def test_manifest_and_page_tell_the_codes(folders, tmp_path):
     from pipeline.attention.extract import extract
     from pipeline.params import Extract, Params, Translator
-    from pipeline.report.provenance import models_table
+    from pipeline.report.sections.made import models_table
 
     manifest = extract(
         "x", spec := Translator(model=folders["nllb"], reads="cross"), Extract(device="cpu"), [_pair()], control="trained",

@@ -214,7 +214,7 @@ def test_a_limit_that_is_no_number_is_text(tmp_path):
         ('[{"id": "a"}]', r"claims\.json: must say schema: \d, but it says None.*`dvc repro --force claims`"),
         (
             f'{{"schema": {SCHEMA}, "claims": [{{"id": "a"}}]}}',
-            r"every claim of .*claims\.json must have claim, .*, but it is otherwise with claim; run `dvc repro --force claims`",
+            r"every claim of .*claims\.json must have bound, claim, .*, but it is otherwise with bound; run `dvc repro --force claims`",
         ),
     ],
 )
@@ -263,3 +263,29 @@ def test_every_word_of_evidence_may_be_a_verdict():
 def test_examples_in_the_docstrings_run():
     failed, tried = doctest.testmod(pipeline.claims)
     assert failed == 0 and tried > 0
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.003, 0.01, "supported"), (0.001, 0.01, "undecided"), (-0.01, 0.001, "not supported")],
+)
+def test_a_difference_must_exceed_its_bound(low, high, verdict):
+    found, why = verdict_of(row(low=low, high=high, bound=0.002), 0.001)
+    assert found == verdict and (why == "the interval holds 0.002") == (verdict == "undecided")
+
+
+def test_a_rule_decides_from_all_rows_of_a_translator_and_view_together():
+    def rule(rows, alpha):
+        return ("partly", f"{len(rows)} rows at {alpha:g}")
+
+    rows = [row(id="a"), row(id="b", low=-0.2, high=-0.1), row(id="c", role="beside"), row(id="d", translator="u")]
+    claims = decide(rows, level=0.95, rules={"above": rule})
+    assert [(claim.id, claim.role, claim.verdict, claim.why) for claim in claims] == [
+        ("a", "decides", "partly", "2 rows at 0.05"),
+        ("d", "decides", "partly", "1 rows at 0.05"),
+        ("b", "beside", "not supported", ""),
+        ("c", "beside", "supported", ""),
+    ]
+    few = decide([row(id="a"), row(id="b", n_pairs=9)], level=0.95, rules={"above": rule})
+    assert few[0].verdict == "undecided" and few[0].why.startswith("too few sentences: 9")
+    assert [claim.role for claim in decide([row(role="beside")], level=0.95, rules={"above": rule})] == ["beside"]

@@ -106,8 +106,8 @@ def _rows(kind, layer, costs, links, sizes, rng, shape):
             scores = np.where(words, model_rows(model, read, Parameters(0.6)).log_rows, -np.inf)
     else:
         scores = {
-            "aligning": 1.2 * (layer + 1) * linked,
-            "forgetting": 1.2 * (N_LAYERS - layer) * linked,
+            "aligning": 0.2 * (layer + 1) * linked,
+            "forgetting": 0.2 * (N_LAYERS - layer) * linked,
             "position": -8.0 * np.square(geometry.distance(shape[1:]) * geometry.n_key[:, None, None] / 3),
             "uniform": np.zeros(shape),
             "fresh": 0.3 * rng.normal(size=(shape[0], 1, shape[2])) + noise,

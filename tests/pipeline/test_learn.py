@@ -12,7 +12,7 @@ import pytest
 from pipeline._output import SCHEMA
 from pipeline.errors import PipelineError
 from pipeline.params import Params
-from pipeline.report.provenance import parameters_yaml
+from pipeline.report.sections.made import parameters_yaml
 from tests.pipeline.learn_factory import learned, quiet, small  # noqa: F401 - a fixture
 
 

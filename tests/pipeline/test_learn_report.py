@@ -11,15 +11,14 @@ import pytest
 from pipeline._output import SCHEMA
 from pipeline.claims import decide, read_claims
 from pipeline.errors import PipelineError
-from pipeline.report import descent_figure, learning_blocks, learning_figures, sections
-from pipeline.report.learning_blocks import learning_section
 from pipeline.report.render import build
+from pipeline.report.sections import learning, learning_figures
 from pipeline.report.style import Drawing
 from pipeline.report.wording import number
 from pipeline.verdicts.join import write_verdicts
 from pipeline.verdicts.training import learning_estimates, merge_learn
 from tests.pipeline.learn_factory import learned  # noqa: F401 - a fixture
-from tests.pipeline.report_factory import measured  # noqa: F401 - a fixture
+from tests.pipeline.report_factory import measured, undrawn  # noqa: F401 - fixtures
 
 PUBLISHED = {
     "preset": "notebook", "n": 7, "dim": 1, "depth": 20, "mixing": "fixed", "batch": 1000, "rate": None,
@@ -63,7 +62,7 @@ def claimed(*prompts):
 
 def read_learned(folder):
     """Return what the page reads of learning."""
-    return learning_blocks.read_learned(read_claims(folder / "claims.json"), folder)
+    return learning.read_learned(read_claims(folder / "claims.json"), folder)
 
 
 @pytest.mark.parametrize(
@@ -173,13 +172,6 @@ def test_merging_passes_over_maps_and_keeps_printed_losses_where_they_apply(tmp_
     assert {"learning_prompt", "learning_notebook_engineered_1000"} < rows
 
 
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Leave out the drawing, where a test is about words and numbers."""
-    for module in (learning_figures, descent_figure):
-        monkeypatch.setattr(module, "draw", lambda stem, make, *, alt: Drawing(stem, alt, b"", "<svg/>", "<svg/>"))
-
-
 def as_notebook(written, losses):
     """Return the metrics of a run as if it had had the notebook's settings and these losses at step 1,000."""
     changed = {**written, "settings": {**written["settings"], **PUBLISHED}}
@@ -195,18 +187,19 @@ def as_notebook(written, losses):
 
 def test_a_section_of_nothing_says_that_it_has_not_run(tmp_path):
     write_verdicts(tmp_path, [], level=0.95)
-    assert not learning_section(read_learned(tmp_path), tmp_path).ran
+    section = learning.section(read_learned(tmp_path), tmp_path)
+    assert section.blocks == [] and "nothing in `reports/metrics/learn`" in section.lead[0]
 
 
 def test_missing_maps_are_named(learned, undrawn, tmp_path):
     text = r"metrics: engineered_maps\.json of stage learn@engineered is needed, .* run `dvc repro learn@engineered`"
     with pytest.raises(PipelineError, match=text):
-        learning_section(read_learned(learned.folder), tmp_path)
+        learning.section(read_learned(learned.folder), tmp_path)
 
 
 def test_section_shows_every_seed_and_what_became_of_it(learned, undrawn):
-    section = learning_section(read_learned(learned.folder), learned.folder)
-    assert section.ran and [block.drawing.stem for block in section.blocks] == STEMS
+    section = learning.section(read_learned(learned.folder), learned.folder)
+    assert [block.picture.drawing.stem for block in section.blocks] == STEMS
     assert "Seeds that diverged: 1 of 3 on the engineered prompt and 0 of 3 on the plain prompt." in section.lead[0]
     (seeds,), controls = section.more[0][1], section.more[1][1]
     fates = [(row[0], row[2]) for row in seeds.rows]
@@ -224,7 +217,7 @@ def test_a_row_of_the_controls_shows_its_own_shares_by_attention_where_there_is_
     for k, name in enumerate(["chance", "mean", "copy", "constructed", "annealed", "sinkhorn"], 1):
         found["controls"][name]["sizes"]["4"] |= {"exact": k / 10, "exact_attention": None}
         found["controls"][name]["uniform_x"] |= {"exact": k / 10 + 0.05, "exact_attention": None}
-    section = learning_section(merged, learned.folder)
+    section = learning.section(merged, learned.folder)
     ((head, rows),) = [(table.head, table.rows) for table in section.more[1][1] if table.caption.startswith("Eng")]
     for column, shift in (("n = 4", 0.0), ("n = 4, other x", 0.05)):
         shares = [row[head.index(column)] for row in rows]
@@ -243,27 +236,27 @@ def test_the_finding_about_depth_is_the_trained_distance_from_the_exact_plan(lea
 
 def test_lead_names_the_schedule_and_the_step_size_that_are_not_the_presets(learned, undrawn):
     merged = read_learned(learned.folder)
-    lead = learning_section(merged, learned.folder).lead[0]
+    lead = learning.section(merged, learned.folder).lead[0]
     assert "20 steps on 32 problems of 4 points each, by the settings of the notebook (3 seeds a prompt)" in lead
     for found in merged["prompts"].values():
         found["settings"] |= {"rate": None, "schedule": "linear"}
         found["rate"] = 2e-3
-    lead = learning_section(merged, learned.folder).lead[0]
+    lead = learning.section(merged, learned.folder).lead[0]
     assert "the notebook, with Adam’s step size at 0.002, falling to 0 (3 seeds" in lead
 
 
 def test_lead_says_where_copying_y_is_right(learned, undrawn):
     merged = read_learned(learned.folder)
-    assert "copying" not in learning_section(merged, learned.folder).lead[0]
+    assert "copying" not in learning.section(merged, learned.folder).lead[0]
     for found in merged["prompts"].values():
         found["controls"]["copy"]["sizes"]["4"]["loss"] = 0.0
     text = "In all of these problems sorted x is y, so that copying y is right without a look at x"
-    assert text in learning_section(merged, learned.folder).lead[0]
+    assert text in learning.section(merged, learned.folder).lead[0]
 
 
 def test_data_of_a_figure_is_what_the_stage_wrote(learned, undrawn):
-    section = learning_section(read_learned(learned.folder), learned.folder)
-    training, maps, *_, depth, descent = (pd.read_csv(io.StringIO(block.data)) for block in section.blocks)
+    section = learning.section(read_learned(learned.folder), learned.folder)
+    training, maps, *_, depth, descent = (pd.read_csv(io.StringIO(block.picture.data)) for block in section.blocks)
     alive = [one for written in (learned.partial[0], learned.plain[0]) for one in written["seeds"] if one["trained"]]
     written = [one for found in (learned.partial[0], learned.plain[0]) for one in found["seeds"]]
     wanted = [loss for one in written for loss in one["loss"].values() if loss is not None]
@@ -284,15 +277,15 @@ def test_a_figure_is_drawn_and_says_what_it_finds(learned, stem, monkeypatch):
     drawn, draw = [], learning_figures.draw
 
     def only_one(name, make, *, alt):
-        drawn.append(draw(name, make, alt=alt) if name == stem else Drawing(name, alt, b"", "<svg/>", "<svg/>"))
+        drawn.append(draw(name, make, alt=alt) if name == stem else Drawing(name, {}, "<svg/>"))
         return drawn[-1]
 
-    for module in (learning_figures, descent_figure):
-        monkeypatch.setattr(module, "draw", only_one)
-    learning_section(read_learned(learned.folder), learned.folder)
+    monkeypatch.setattr(learning_figures, "draw", only_one)
+    learning.section(read_learned(learned.folder), learned.folder)
     (found,) = (drawing for drawing in drawn if drawing.stem == stem)
-    assert re.search(r'aria-label="[^"]*\d\.\d', found.wide) and found.pdf.startswith(b"%PDF")
-    assert "nan" not in found.svg
+    assert re.search(r'aria-label="[^"]*\d\.\d', found.inline)
+    assert found.files[f"{stem}_column.pdf"].startswith(b"%PDF")
+    assert b"nan" not in found.files[f"{stem}.svg"]
 
 
 def test_the_finding_is_the_median_of_the_seeds_that_live(learned, undrawn):
@@ -304,7 +297,7 @@ def test_the_finding_is_the_median_of_the_seeds_that_live(learned, undrawn):
 
 def test_the_finding_about_descent_is_the_number_of_the_claim(learned, undrawn):
     merged = read_learned(learned.folder)
-    finding = descent_figure.descent_figure(merged).finding
+    finding = learning_figures.descent_figure(merged).finding
     values = {claim.id: claim.limit.value for claim in merged["claims"]}
     assert f"descent on the dual {number(values['learning_is_descent'], 2)} (before" in finding
     assert f"P with Table 2 {number(values['learning_finds_construction'], 2)} (before" in finding
@@ -319,7 +312,7 @@ def test_the_finding_about_descent_is_the_number_of_the_claim(learned, undrawn):
 
 
 def test_printed_losses_stand_beside_ours_under_the_notebooks_settings_only(learned, undrawn, tmp_path):
-    found = learning_section(read_learned(learned.folder), learned.folder).blocks[0]
+    found = learning.section(read_learned(learned.folder), learned.folder).blocks[0]
     assert found.table is None and "circles" not in " ".join(found.caption)
     folder = tmp_path / "learn"
     folder.mkdir()
@@ -329,10 +322,10 @@ def test_printed_losses_stand_beside_ours_under_the_notebooks_settings_only(lear
     )
     (folder / "engineered_maps.json").write_text(json.dumps({"schema": SCHEMA, **learned.partial[1]}), encoding="utf-8")
     write_verdicts(tmp_path, [], level=0.95)
-    found = learning_section(read_learned(tmp_path), tmp_path).blocks[0]
+    found = learning.section(read_learned(tmp_path), tmp_path).blocks[0]
     assert found.table.rows[-1] == ["engineered", "1,000", "0.0029", "0.005 [0.004, 0.006]", "1.74"]
     assert "Open circles" in " ".join(found.caption)
-    assert "Open circles" in found.drawing.svg
+    assert "Open circles" in found.picture.finding
 
 
 def test_one_prompt_alone_makes_a_section(learned, undrawn, tmp_path):
@@ -340,14 +333,13 @@ def test_one_prompt_alone_makes_a_section(learned, undrawn, tmp_path):
     for path in (learned.folder / "learn").glob("plain*.json"):
         (tmp_path / "learn" / path.name).write_bytes(path.read_bytes())
     write_verdicts(tmp_path, [], level=0.95)
-    section = learning_section(read_learned(tmp_path), tmp_path)
+    section = learning.section(read_learned(tmp_path), tmp_path)
     assert len(section.blocks) == 5 and section.tables[0].rows == []
     assert "No seed diverged." in section.lead[0]
 
 
 @pytest.mark.slow
-def test_the_page_holds_the_section_and_its_numbers_in_one_file(learned, measured, undrawn, tmp_path, monkeypatch):
-    monkeypatch.setattr(sections, "blocks_of", lambda _: {"alignment": [], "embeddings": [], "plan": []})
+def test_the_page_holds_the_section_and_its_numbers_in_one_file(learned, measured, undrawn, tmp_path):
     folder = tmp_path / "metrics"
     for source in (measured.project.metrics, learned.folder):
         for path in source.rglob("*.*"):
@@ -357,4 +349,4 @@ def test_the_page_holds_the_section_and_its_numbers_in_one_file(learned, measure
     build(measured.project.params, folder, measured.project.data, tmp_path / "out")
     text = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "1 of 3 on the engineered prompt" in text and "nothing in <code>reports/metrics/learn</code>" not in text
-    assert {path.stem for path in (tmp_path / "out" / "figures").iterdir()} == set(STEMS)
+    assert all(f'<figure id="{stem}">' in text for stem in STEMS)

@@ -12,12 +12,8 @@ from pipeline.report.explorer import linked_words, read_explorer, script_json
 from tests.pipeline.report_factory import measured  # noqa: F401 - a fixture
 
 
-def _folders(measured):
-    return {name: measured.project.data / "explorer" / name for name in measured.project.params.translators}
-
-
-def _read(measured, **options):
-    return read_explorer(_folders(measured), n_wanted=6, **options)
+def _read(measured, data=None, **options):
+    return read_explorer(measured.translators, data or measured.project.data / "explorer", n_wanted=6, **options)
 
 
 def test_views_layers_and_links_are_told(measured):
@@ -26,7 +22,7 @@ def test_views_layers_and_links_are_told(measured):
     assert [view["id"] for view in marian["views"]] == ["output_step", "input_step"]
     assert [view["query_side"] for view in mbert["views"]] == ["tgt", "src"]
     assert marian["layers"] == measured.project.n_layers
-    assert len(marian["blocks"]) == len(mbert["blocks"]) == len(explorer.pairs) == 6
+    assert len(marian["maps"]) == len(mbert["maps"]) == len(explorer.pairs) == 6
     entry = explorer.pairs[1]
     assert len(entry["links"]) == 5
     assert f"{entry['src'][entry['links'][0][0]]} – {entry['tgt'][entry['links'][0][1]]}" in linked_words(entry)
@@ -37,23 +33,48 @@ def test_pairs_that_do_not_fit_are_left_out(measured):
     full = _read(measured)
     small = _read(measured, budget=len(full.as_json()) // 2)
     assert 0 < len(small.pairs) < len(full.pairs) == 6
-    assert small.n_wanted == 6 and small.n_selected == 12
-    assert [len(t["blocks"]) for t in small.translators] == [len(small.pairs)] * 2
+    assert small.n_wanted == 6 and small.n_selected == 48
+    assert [len(t["maps"]) for t in small.translators] == [len(small.pairs)] * 2
     assert _read(measured, budget=0).pairs == []
 
 
 def test_translators_must_show_the_same_pairs(measured, tmp_path):
-    folders = _folders(measured)
-    shutil.copytree(folders["mini-mbert"], tmp_path / "mini-mbert")
+    shutil.copytree(measured.project.data / "explorer", tmp_path, dirs_exist_ok=True)
     file = tmp_path / "mini-mbert" / "explorer.json"
     other = json.loads(file.read_text())
     other["pairs"].reverse()
     file.write_text(json.dumps(other))
     with pytest.raises(PipelineError, match=r"data/explorer/mini-mbert: must show the pairs of the other translators"):
-        read_explorer({**folders, "mini-mbert": tmp_path / "mini-mbert"}, n_wanted=6)
+        _read(measured, tmp_path)
     file.write_text(json.dumps({**other, "schema": 1}))
     with pytest.raises(PipelineError, match=r"must say schema: \d, but it says 1.*--force align@mini-mbert"):
-        read_explorer({**folders, "mini-mbert": tmp_path / "mini-mbert"}, n_wanted=6)
+        _read(measured, tmp_path)
+
+
+def test_what_is_packed_is_what_align_wrote(measured):
+    written = json.loads((measured.project.data / "explorer" / "mini-marian" / "explorer.json").read_text())
+    explorer = _read(measured)
+    marian, t = explorer.translators[0], measured.translators[0]
+    assert len(explorer.as_json()) < 900_000
+    for packed, entry in zip(marian["maps"], written["maps"], strict=True):
+        assert packed["attention"] == entry["attention"] and packed["score"] == entry["score"]
+        flat, plan = packed["plan"][1][2], entry["plan"][1][2]
+        assert [[flat[k], flat[k + 1]] for k in range(0, len(flat), 3)] == [[tgt, src] for tgt, src, _ in plan]
+        assert [(byte / 255) ** 2 for byte in flat[2::3]] == pytest.approx([mass for *_, mass in plan], abs=0.004)
+    rows = t.curves[(t.curves["score"] == t.score) & (t.curves["view"] == "input_step")]
+    wanted = rows[rows["control"] == "trained"]["value"].tolist()
+    assert [row[0] for row in marian["corpus"][1]] == pytest.approx(wanted, abs=1e-4)
+    assert explorer.pairs[explorer.example]["id"] == t.example["pair_id"]
+
+
+def test_a_pair_that_was_not_read_has_no_map_and_a_reason(measured, tmp_path):
+    shutil.copytree(measured.project.data / "explorer", tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "mini-mbert" / "explorer.json"
+    written = json.loads(file.read_text())
+    written["maps"][3] = None
+    file.write_text(json.dumps(written))
+    mbert = _read(measured, tmp_path).translators[1]
+    assert mbert["maps"][3] is None and mbert["skipped"] == "1 too long"
 
 
 @given(st.text())

@@ -1,23 +1,27 @@
 """Figures of the page: bytes, ids, colours, and what hostile words must not do."""
 
+import io
 import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from pipeline.report import wording
-from pipeline.report.figures import Curves, correspondence, published_values
-from pipeline.report.heatmaps import example_layers
-from pipeline.report.style import NARROW, WIDE, Layout, draw, inline_svg, label_right, panels, spread
+from pipeline.report.curves import Curves, published_values
+from pipeline.report.plots import grid, label_right, spread
+from pipeline.report.sections import translations
+from pipeline.report.sections.plan import example_layers
+from pipeline.report.style import COLUMN, WIDE, Layout, draw, inline_svg
 from tests.pipeline.report_factory import measured  # noqa: F401 - a fixture
 
 
 def _plot(layout: Layout) -> Figure:
-    figure, axes = panels(layout, 2, "share of attention <on> the translation & more, mean over linked words")
+    figure, axes = grid(layout, 2, "share of attention <on> the translation & more, mean over linked words")
     for panel in axes:
         panel.plot([1, 2, 3], [0.1, 0.2, 0.4], color="#0072B2")
         panel.set_title('a "title" with $dollars$')
@@ -27,9 +31,18 @@ def _plot(layout: Layout) -> Figure:
 
 def test_a_figure_is_the_same_bytes_each_time():
     one, two = (draw("figure5_x", _plot, alt="finding") for _ in range(2))
-    assert (one.svg, one.pdf, one.wide, one.narrow) == (two.svg, two.pdf, two.wide, two.narrow)
-    for text in (one.svg, one.pdf.decode("latin-1")):
-        assert "Date" not in text and "Matplotlib" not in text
+    assert one == two
+    assert sorted(one.files) == [f"figure5_x{width}.{form}" for width in ("", "_column") for form in ("pdf", "svg")]
+    for content in one.files.values():
+        assert b"Date" not in content and b"Matplotlib" not in content
+
+
+def test_files_are_as_wide_as_one_and_two_columns_of_a_paper():
+    files = draw("figure5_x", _plot, alt="finding").files
+    for stem, width in (("figure5_x", 6.75), ("figure5_x_column", 3.25)):
+        assert f'width="{72 * width:g}pt"'.encode() in files[f"{stem}.svg"]
+        sizes = {float(size) for size in re.findall(rb"font[^:;\"]*: (?:\w+ )?([\d.]+)px", files[f"{stem}.svg"])}
+        assert sizes == {8.0}
 
 
 @pytest.mark.slow
@@ -45,28 +58,28 @@ def test_fonts_that_are_installed_do_not_change_a_byte(monkeypatch):
     manager.addfont(serif.fname)  # forgets what it found before
     before = list(manager.ttflist)
     other = draw("figure5_x", _plot, alt="finding")
-    assert (other.svg, other.pdf) == (plain.svg, plain.pdf)
+    assert other == plain
     assert manager.ttflist == before, "the fonts of other code are left as they were"
 
 
 @pytest.mark.slow
 def test_ids_of_two_figures_on_one_page_differ():
     one, two = (draw(stem, _plot, alt="finding") for stem in ("figure5_x", "figure6_y"))
-    ids = [re.findall(r' id="([^"]+)"', text) for text in (one.wide, one.narrow, two.wide, two.narrow)]
+    ids = [re.findall(r' id="([^"]+)"', text) for text in (one.inline, two.inline)]
     together = [name for names in ids for name in names]
     assert together and len(together) == len(set(together))
 
 
 def test_inline_figures_follow_the_page():
     drawing = draw("figure5_x", _plot, alt='rises <from> "0.1" to 0.4')
-    for text in (drawing.wide, drawing.narrow):
+    for text in (drawing.inline,):
         assert text.startswith('<svg role="img" aria-label="rises &lt;from&gt; &quot;0.1&quot; to 0.4"')
         assert "<style" not in text and "font-family" not in text and "<metadata" not in text
         assert "var(--ink)" in text and "#1a1a1a" not in text
         assert "fill: var(--trained-text)" in text and "stroke: #0072b2" in text
         references = set(re.findall(r"(?:url\(|href=\")#([^)\"]+)", text))
         assert references <= set(re.findall(r' id="([^"]+)"', text))
-    assert "<desc>rises &lt;from&gt; &quot;0.1&quot; to 0.4</desc>" in drawing.svg
+    assert b"<desc>rises &lt;from&gt; &quot;0.1&quot; to 0.4</desc>" in drawing.files["figure5_x.svg"]
 
 
 def test_text_alternative_with_a_backslash_stays_as_it_is():
@@ -98,7 +111,7 @@ def test_curves_stack_where_it_is_narrow(measured):
     t = measured.translators[0]
     rows = t.curves[(t.curves["score"] == t.score) & (t.curves["view"] == t.views[0])]
     curves = Curves({"one": rows, "two": rows}, "share")
-    wide, narrow = curves.draw(WIDE), curves.draw(NARROW)
+    wide, narrow = curves.draw(WIDE), curves.draw(COLUMN)
     assert len({panel.get_position().y0 for panel in wide.axes}) == 1
     assert len({panel.get_position().x0 for panel in narrow.axes}) == 1
     assert all(panel.get_ylim()[0] <= 0 for panel in wide.axes)
@@ -131,7 +144,7 @@ def test_published_values_stand_beside_the_view_whose_rows_the_notebook_drew(mea
     """The rows of the notebook's maps are decoder steps for Marian, and English words for mBERT."""
     t = next(one for one in measured.translators if one.spec.reads == reads)
     paper = measured.as_paper(t, model, "notebook")
-    _, data, _ = correspondence(paper)
+    data = pd.read_csv(io.StringIO(translations.picture(paper).data))
     published = data[data["control"] == "published"]
     assert len(published) >= 6
     assert set(published["view"]) == {view}

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from pipeline.claims import CERTIFICATE, QUESTIONS, decide, read_claims
-from pipeline.conventions import VIEWS
+from pipeline.claims import CERTIFICATE, QUESTIONS, decide, read_claims, read_questions
 from pipeline.errors import PipelineError
-from pipeline.report.in_short import LINES, in_short
+from pipeline.report.matrix import answers, sentence
 from pipeline.verdicts.evidence import PLAN, POINTS, RULES
 from pipeline.verdicts.join import tally, write_verdicts
+from pipeline.verdicts.questions import ASKED_OF_ALL
 from pipeline.verdicts.reading import PAIRED, Measured, Paired, read_translator
 from pipeline.verdicts.training import learning_estimates, merge_learn
 from pipeline.verdicts.translators import GOLD_CLAIM, translator_estimates, unmeasured
@@ -129,7 +129,7 @@ def test_a_layer_is_no_plan_unless_it_is_in_every_comparison(row):
 
 def test_a_plan_that_cannot_be_told_from_a_similarity_is_untested():
     found, _ = decided(planted(power=0.0019))
-    assert (found[PLAN].verdict, found[PLAN].power) == ("untested", 0.0019)
+    assert found[PLAN].verdict == "untested" and found[PLAN].power == pytest.approx(0.0019)
     assert found[PLAN].why == "plan and similarity cannot be told apart in any layer"
 
 
@@ -229,36 +229,52 @@ def test_what_no_row_answers_is_untested_and_says_why():
     assert why[POINTS, "finds_translations"] == "no layer could be scored"
     assert why[PLAN, "is_a_plan"] == "there are too few sentences to fit anything"
     assert "gold: null" in why["below_position_error", "embeddings_match"]
-    lines = in_short(claims, ["planted"])
-    assert [line.verdict for line in lines] == ["not measured"] * 5 and "one layer" in lines[0].missing
+    found = answers(claims, ASKED_OF_ALL, ["planted"])
+    assert found[1].finding == "Not measured: a trend needs three layers or more."
+    assert sentence(found, ["planted"], demo=False).startswith("Nothing is known, for planted: whether attention")
     assert unmeasured(translator_estimates([planted(gold=GOLD)])) == []
 
 
-def test_five_lines_with_a_claim_for_every_translator_and_view(measured):
+def answered(measured):
+    """Return what answers each question, by its id."""
+    path = measured.project.metrics / "claims.json"
+    return {found.question.id: found for found in answers(read_claims(path), read_questions(path), NAMES)}
+
+
+def test_questions_are_answered_for_every_translator_and_view(measured):
     claims = read_claims(measured.project.metrics / "claims.json")
-    lines = in_short(claims, NAMES)
-    assert [line.id for line in lines] == list(LINES)
-    assert [len(line.claims) for line in lines] == [4, 4, 2, 4, 4]
-    for line in lines:
-        assert [claim.translator for claim in line.claims] == sorted(claim.translator for claim in line.claims)
+    found = answered(measured)
+    assert list(found) == list(QUESTIONS)
+    assert [len(answer.measured) for answer in found.values()][:5] == [6, 4, 4, 0, 4]
+    for answer in found.values():
+        names = [claim.translator for claim in answer.measured]
+        assert names == sorted(names)
     keys = [(claim.id, claim.translator, claim.view) for claim in claims]
     assert len(keys) == len(set(keys))
 
 
-def test_lines_of_different_verdicts_are_mixed(measured):
+def test_different_verdicts_are_told_apart(measured):
     # The made-up attention rises with depth in the first view and falls in the second.
-    line = in_short(read_claims(measured.project.metrics / "claims.json"), NAMES)[0]
-    assert [claim.verdict for claim in line.claims[:2]] == ["supported", "not supported"]
-    assert line.verdict == "mixed: 2 of 4 supported"
+    found = answered(measured)
+    assert [claim.verdict for claim in found["grows_with_depth"].measured[:2]] == ["supported", "not supported"]
+    finding = found["grows_with_depth"].finding
+    assert "layer to layer: supported in 2 of 4, by +" in finding
+    assert "not supported: mini-marian, input step" in finding
+    told = sentence(list(found.values()), NAMES, demo=True)
+    assert told.startswith("In part, for the demo translators mini-marian and mini-mbert: ")
+    assert "only in part, " in told and "this grows with depth (2 of 4)" in told
+    assert "whether the translator uses it" in told and told.endswith(" was not measured.")
 
 
 def test_a_claim_has_the_numbers_of_its_row(measured):
-    claim = in_short(read_claims(measured.project.metrics / "claims.json"), NAMES)[0].claims[0]
+    claim = answered(measured)["finds_translations"].measured[0]
     found = read_translator(measured.project.metrics / "translators" / "mini-marian", "mini-marian")
-    wanted = ("all", claim.view, claim.layer, found.score, "first_layer")
-    (row,) = [row for row in found.paired if (row.half, row.view, row.layer, row.score, row.against) == wanted]
-    assert (claim.difference, claim.low, claim.high, claim.p) == (row.difference, row.low, row.high, row.p)
-    assert claim.layer == measured.translators[0].n_layers
+    wanted = ("second", "dictionary", "pointing", claim.view, str(claim.layer), "position")
+    keys = ("half", "links", "score", "view", "layer", "against")
+    (row,) = [row for row in found.tables["above"] if tuple(row[key] for key in keys) == wanted]
+    numbers = [float(row[name]) for name in ("difference", "low", "high", "p")]
+    assert [claim.difference, claim.low, claim.high, claim.p] == numbers
+    assert claim.layer == found.best_layer(claim.view)
 
 
 @pytest.fixture
@@ -274,14 +290,10 @@ def metrics(measured, tmp_path):
 def test_a_question_that_nothing_answers_is_untested(metrics):
     claims = write_verdicts(metrics, NAMES, level=0.95)
     assert list(dict.fromkeys(claim.question for claim in claims)) == list(QUESTIONS)
-    why = {claim.question: claim.why for claim in claims if claim.verdict == "untested"}
+    why = {claim.question: claim.why for claim in claims if claim.verdict == "untested" and not claim.translator}
     assert why["construction"] == "the stage certify has not run"
     assert why.keys() == {"translator_uses_it", "construction", "training"}
     assert json.loads((metrics / "learn.json").read_text(encoding="utf-8"))["prompts"] == {}
-
-
-def test_every_way_of_reading_has_its_figures():
-    assert all(set(figures) == set(VIEWS) for figures in FIGURES.values())
 
 
 def test_the_certificate_is_passed_on(metrics, project):
@@ -357,17 +369,22 @@ def test_metrics_of_another_version_are_refused(metrics, path, content, missing)
         write_verdicts(metrics, NAMES, level=0.95)
 
 
-def test_a_difference_that_is_no_number_is_undecided_and_null(metrics):
-    path = metrics / "translators" / "mini-marian" / "paired.csv"
+@pytest.mark.parametrize(
+    ("table", "claim"), [("paired", "embeddings_match"), ("above", POINTS), ("trend", "rises"), ("plan_test", PLAN)]
+)
+def test_a_difference_that_is_no_number_supports_nothing_and_is_null(metrics, table, claim):
+    path = metrics / "translators" / "mini-marian" / f"{table}.csv"
     with path.open(encoding="utf-8", newline="") as file:
-        rows = [row | dict.fromkeys(("difference", "low", "high", "p"), "") for row in csv.DictReader(file)]
+        empty = dict.fromkeys(("difference", "value", "low", "high", "p"), "")
+        rows = [row | {key: value for key, value in empty.items() if key in row} for row in csv.DictReader(file)]
     pd.DataFrame(rows).to_csv(path, index=False)
     write_verdicts(metrics, NAMES, level=0.95)
-    claims = [claim for claim in read_claims(metrics / "claims.json") if claim.translator == "mini-marian"]
-    claims = [claim for claim in claims if claim.claim != "below_position_error"]
-    assert {(claim.verdict, claim.difference, claim.low) for claim in claims} == {("undecided", None, None)}
-    assert "there is no interval" in {claim.why for claim in claims}
-    assert {claim.correction for claim in claims} == {None}
+    claims = read_claims(metrics / "claims.json")
+    found = [one for one in claims if (one.translator, one.claim) == ("mini-marian", claim)]
+    assert {one.verdict for one in found} <= {"undecided", "not supported", "untested"} and found
+    assert {(one.difference, one.low) for one in found} == {(None, None)}
+    assert "there is no interval" in {one.why for one in found}
+    assert {one.correction for one in found} == {None}
 
 
 def test_a_tally_counts_what_decides(metrics):

@@ -1,5 +1,6 @@
-"""Section 6: what made the page. Parameters, conventions, models, data, dropped sentences, versions and commands."""
+"""How this was made: parameters, conventions, models, data, dropped sentences, versions and commands."""
 
+import hashlib
 import io
 import platform
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from pipeline._output import read_object
 from pipeline.params import Params
 from pipeline.report.metrics import TranslatorMetrics
-from pipeline.report.tables import Table
+from pipeline.report.page import Table, text
 from pipeline.report.wording import count, reason
 
 PAGE_PACKAGES = ("jinja2", "matplotlib", "pandas", "pyarrow", "seaborn")
@@ -50,6 +51,11 @@ def parameters_yaml(params: Params) -> str:
     return buffer.getvalue()
 
 
+def parameters_hash(params: Params) -> str:
+    """Return the first twelve digits of the SHA-256 of `parameters_yaml`."""
+    return hashlib.sha256(parameters_yaml(params).encode()).hexdigest()[:12]
+
+
 def models_table(manifests: Mapping[str, Mapping], params: Params) -> Table:
     """Return model, revision, size and reading of every translator."""
     rows = []
@@ -71,7 +77,8 @@ def models_table(manifests: Mapping[str, Mapping], params: Params) -> Table:
                 count(manifest["n_parameters"]) if manifest.get("n_parameters") else "–",
                 f"{manifest['n_layers']} × {manifest.get('n_heads') or '–'}",
                 reads[manifest["reads"]] + positions + given,
-                f"{manifest.get('dtype', '–')}, {manifest.get('device', '–')}, {manifest.get('tokens_per_batch', '–')} tokens a batch",
+                ", ".join(str(manifest.get(key, "–")) for key in ("dtype", "device", "tokens_per_batch"))
+                + " tokens a batch",
             ]
         )
     head = ["translator", "model", "revision", "parameters", "layers × heads", "read as", "run as"]
@@ -102,13 +109,18 @@ def data_table(params: Params, selection: Mapping, links: Mapping) -> Table:
     """Return text, dictionary and hand-made links with their checksums and licences."""
     files = ", ".join(f"{entry['name']} (sha256 {entry['sha256'][:12]}…)" for entry in selection.get("files", []))
     source, lexicon = params.corpus.source, params.lexicon.source
-    text = f"{source}, {params.corpus.pair}" + (
+    which = f"{source}, {params.corpus.pair}" + (
         f", revision {selection['revision']}" if selection.get("revision") else ""
     )
     rows = [
-        ["text", text, files or "–", LICENCES["text", source]],
-        ["dictionary", f"{lexicon}, {count(links['lexicon']['entries'])} entries", f"sha256 {links['lexicon']['sha256'][:12]}…", LICENCES["dictionary", lexicon]],
-    ]  # fmt: skip
+        ["text", which, files or "–", LICENCES["text", source]],
+        [
+            "dictionary",
+            f"{lexicon}, {count(links['lexicon']['entries'])} entries",
+            f"sha256 {links['lexicon']['sha256'][:12]}…",
+            LICENCES["dictionary", lexicon],
+        ],
+    ]
     if params.gold is not None:
         demo = params.gold.links.startswith(DEMO_FOLDER)
         licence = (
@@ -153,10 +165,8 @@ def dropped_table(
                     _reasons(missing),
                 ]
             )
-    caption = "Sentence pairs that came to each stage, that were left after it, and why the others were dropped (align counts those of extract again)."
-    return Table(
-        ["stage", "translator", "came", "left", "dropped, by reason"], rows, n_labels=2, caption=caption, wraps=True
-    )
+    head = ["stage", "translator", "came", "left", "dropped, by reason"]
+    return Table(head, rows, n_labels=2, caption=text("made", "dropped"), wraps=True)
 
 
 def _reasons(dropped: Mapping[str, int]) -> str:

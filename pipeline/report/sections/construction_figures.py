@@ -4,6 +4,7 @@ Each function takes one table that the stage `certify` wrote and draws it; nothi
 10th to the 90th percentile over random problems, lines are medians.
 """
 
+import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -11,7 +12,8 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from pipeline.report.style import CMAP, INK, QUIET, RANDOM, TRAINED, WIDE, Layout, label_right
+from pipeline.report.plots import Maps, decades, grid, label_right, line_with_band
+from pipeline.report.style import CMAP, QUIET, RANDOM, TRAINED, WIDE, Layout
 
 PANEL_TITLES = {"plan": "plan P*"}
 DEPTH_LIMITS = (5.0, 5000.0)
@@ -23,30 +25,23 @@ SORTING_PANELS = (
 )
 
 
-def figure3(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
-    """Return Figure 3: attention at layers 1, 300 and 600 beside the plan.
+def maps(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
+    """Return Figure 3 or 4: attention at some layers beside the plan, one row of panels a size.
 
     Parameters
     ----------
     table : DataFrame
-        `certificate_figure3.csv`: n, layer, src, tgt, share in [0, 1].
-    layout : Layout
-        Panels in one row where it is wide.
-    """
-    return _heatmaps(table, layout)
-
-
-def figure4(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
-    """Return Figure 4: the same weights on n = 8 and n = 4 points, one row of panels each.
-
-    Parameters
-    ----------
-    table : DataFrame
-        `certificate_figure4.csv`, columns as in `figure3`.
+        `certificate_figure3.csv` or `certificate_figure4.csv`: n, layer, src, tgt, share in [0, 1].
     layout : Layout
         Panels of one n in one row where it is wide.
     """
-    return _heatmaps(table, layout)
+    several = table["n"].nunique() > 1
+    rows: dict[str, dict[str, np.ndarray]] = {}
+    for (n, layer), cells in table.groupby(["n", "layer"], sort=False):  # type: ignore[misc]
+        title = PANEL_TITLES.get(str(layer), f"layer {layer}")
+        matrix = cells.pivot(index="src", columns="tgt", values="share").to_numpy()
+        rows.setdefault(f"n = {n}" if several else "", {})[title] = matrix
+    return Maps(rows, (4, 2), names=("point of y", "point of x")).draw(layout)
 
 
 def depth_study(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
@@ -60,7 +55,8 @@ def depth_study(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
         Panels beside each other where it is wide.
     """
     groups = list(table.groupby(["n", "reg"], sort=False))
-    figure, axes = _grid(layout, len(groups), "layers (or sweeps) until the Hilbert distance is below 1e-6")
+    ylabel = "layers (or sweeps) until the Hilbert distance is below 1e-6"
+    figure, axes = grid(layout, len(groups), ylabel, names="row")
     for panel, ((n, reg), rows) in zip(axes, groups, strict=True):
         panel.set_title(f"n = {n}, λ = {reg:g}")
         panel.set(xlabel="step ratio γ/λ", yscale="log", ylim=DEPTH_LIMITS)
@@ -69,10 +65,10 @@ def depth_study(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
         # Where the depth was not enough for the upper tenth, the band is open to the top.
         steps = rows[rows["method"] == "gradient"].fillna({"high": DEPTH_LIMITS[1]})
         sweeps = rows[rows["method"] == "sinkhorn"].iloc[0]
-        _band(panel, steps["step_ratio"], steps, TRAINED, marker="o")
+        line_with_band(panel, steps["step_ratio"], steps, TRAINED, name="layers", marker="o")
         ends = (steps["step_ratio"].min(), steps["step_ratio"].max())
         panel.fill_between(ends, sweeps["low"], sweeps["high"], color=QUIET, alpha=0.2, linewidth=0)
-        panel.plot(ends, [sweeps["median"]] * 2, color=QUIET, linestyle=(0, (5, 2)))
+        panel.plot(ends, [sweeps["median"]] * 2, color=QUIET, linestyle=(0, (5, 2)), label="Sinkhorn")
         panel.set_xticks([1, 2, 3])
     last = groups[-1][1].dropna(subset="median")
     for method, name, colour in (("gradient", "layers", TRAINED), ("sinkhorn", "Sinkhorn", QUIET)):
@@ -93,7 +89,7 @@ def bound(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
         Panels beside each other where it is wide.
     """
     groups = list(table.groupby("reg", sort=False))
-    figure, axes = _grid(layout, len(groups), "Hilbert distance to the optimum, smallest so far")
+    figure, axes = grid(layout, len(groups), "Hilbert distance to the optimum, smallest so far", names="row")
     for panel, (reg, rows) in zip(axes, groups, strict=True):
         panel.set_title(f"λ = {reg:g}")
         panel.set(xlabel="layer", xscale="log", yscale="log", ylim=(1e-13, 1e14), xlim=(0.8, 1.2 * rows["layer"].max()))
@@ -102,11 +98,12 @@ def bound(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
         panel.xaxis.set_minor_locator(NullLocator())
         panel.yaxis.set_minor_locator(NullLocator())
         shown = rows[rows["high"] > 1e-13].clip(lower=1e-13)
-        _band(panel, shown["layer"], shown, TRAINED)
+        line_with_band(panel, shown["layer"], shown, TRAINED, name="measured")
         first = rows.iloc[0]
         applies = f"applies from 1e{first['log10_depth_condition']:.{1 if first['log10_depth_condition'] < 10 else 0}f}"
         if first["log10_bound"] < BOUND_TOP:
-            panel.plot(rows["layer"], 10.0 ** rows["log10_bound"], color=QUIET, linestyle=(0, (5, 2)))
+            heights = 10.0 ** rows["log10_bound"]
+            panel.plot(rows["layer"], heights, color=QUIET, linestyle=(0, (5, 2)), label="Theorem D.1")
         else:
             applies = f"bound at 1e{first['log10_bound']:.0f},\n{applies}"
         panel.annotate(
@@ -116,7 +113,7 @@ def bound(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
             textcoords="offset points",
             va="bottom",
             color=QUIET,
-            fontsize=layout.font - 1,
+            fontsize=layout.font,
         )
     _name(axes[-1], 10.0 ** groups[-1][1]["log10_bound"].iloc[-1], "Theorem D.1", QUIET, layout)
     _name(axes[-1], 1e-12, "measured", TRAINED, layout)
@@ -133,7 +130,7 @@ def sorting(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
     layout : Layout
         Panels beside each other where it is wide.
     """
-    figure, axes = _grid(layout, len(SORTING_PANELS), "share of places right", between=0.75)
+    figure, axes = grid(layout, len(SORTING_PANELS), "share of places right")
     sizes = sorted(table["n"].unique())
     shades = _shades(colormaps[CMAP], len(sizes))
     for panel, (numbers, schedule, title) in zip(axes, SORTING_PANELS, strict=True):
@@ -145,7 +142,7 @@ def sorting(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
             line = rows[rows["n"] == n].sort_values("reg")
             if line.empty:
                 continue
-            panel.plot(line["reg"], line["right"], color=shade, marker="o", markersize=3.5)
+            panel.plot(line["reg"], line["right"], color=shade, marker="o", markersize=3.5, label=f"n = {n}")
             ends.append((float(line["right"].iloc[-1]), f" n = {n}", shade))
         panel.set_xticks([1e-6, 1e-4, 1e-2], ["1e-6", "1e-4", "0.01"])
         panel.xaxis.set_minor_locator(NullLocator())
@@ -163,12 +160,12 @@ def rank(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
     layout : Layout
         Size of the figure.
     """
-    figure, (panel, *_) = _grid(layout, 1, "effective rank of attention, of at most n = 16")
-    _band(panel, table["layer"], table, TRAINED)
+    figure, (panel,) = grid(layout, 1, "effective rank of attention, of at most n = 16", titled=False)
+    line_with_band(panel, table["layer"], table, TRAINED, name="attention")
     panel.axhline(table["plan"].iloc[0], color=QUIET, linestyle=(0, (5, 2)))
     panel.set(xlabel="layer", xscale="log", ylim=(0.0, 16.0))
     panel.axhline(1.0, color=QUIET, linestyle=(0, (1, 1.5)))
-    _plain_decades(panel, float(table["layer"].max()))
+    decades(panel, float(table["layer"].max()))
     _name(panel, table["plan"].iloc[0], "plan P*", QUIET, layout, up=6.0)
     _name(panel, table["median"].iloc[-1], "attention", TRAINED, layout, up=-6.0)
     _name(panel, 1.0, "rank one", QUIET, layout)
@@ -185,84 +182,16 @@ def drift(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
     layout : Layout
         Size of the figure.
     """
-    figure, (panel, *_) = _grid(layout, 1, "distance from gradient descent, in cost units")
+    figure, (panel,) = grid(layout, 1, "distance from gradient descent, in cost units", titled=False)
     for rule, colour, name in (("frozen", TRAINED, "frozen row"), ("free", RANDOM, "as published")):
         rows = table[(table["memory_row"] == rule) & (table["drift"] > 0)]
-        panel.plot(rows["layer"], rows["drift"], color=colour, marker="o", markersize=3)
+        panel.plot(rows["layer"], rows["drift"], color=colour, marker="o", markersize=3, label=name)
         _name(panel, rows["drift"].iloc[-1], name, colour, layout)
     panel.set(xlabel="layer", xscale="log", yscale="log", ylim=(1e-18, 1.0))
     panel.set_yticks([1e-16, 1e-12, 1e-8, 1e-4, 1.0], ["1e-16", "1e-12", "1e-8", "1e-4", "1"])
     panel.yaxis.set_minor_locator(NullLocator())
-    _plain_decades(panel, float(table["layer"].max()))
+    decades(panel, float(table["layer"].max()))
     return figure
-
-
-def _heatmaps(table: pd.DataFrame, layout: Layout) -> Figure:
-    """Return one row of panels an n (two where the layout is narrow), one colour scale and one colour bar."""
-    groups = list(table.groupby(["n", "layer"], sort=False))
-    columns = 2 if layout.stacked else 4
-    n_rows = -(-len(groups) // columns)
-    left, right, top, gap, below = 0.4, 0.7, 0.28, 0.2, 0.42
-    side = min((layout.width - left - right - (columns - 1) * gap) / columns, 1.75)
-    total = n_rows * (side + top) + (n_rows - 1) * 0.12 + below
-    figure = Figure(figsize=(layout.width, total))
-    several = table["n"].nunique() > 1
-    for k, ((n, layer), cells) in enumerate(groups):
-        row, column = divmod(k, columns)
-        x, y = left + column * (side + gap), total - (row + 1) * (side + top) - row * 0.12
-        panel = figure.add_axes((x / layout.width, y / total, side / layout.width, side / total))
-        matrix = cells.pivot(index="src", columns="tgt", values="share").to_numpy()
-        image = panel.imshow(matrix, vmin=0.0, vmax=1.0, cmap=CMAP, interpolation="none")
-        title = PANEL_TITLES.get(str(layer), f"layer {layer}")
-        panel.set_title(f"n = {n}, {title}" if several else title)
-        panel.set_xticks([])
-        panel.set_yticks([])
-        if column == 0:
-            panel.set_ylabel("point of x")
-        if row == n_rows - 1:
-            panel.set_xlabel("point of y")
-    edge = left + columns * side + (columns - 1) * gap + 0.12
-    bar = figure.add_axes((edge / layout.width, (total - top - side) / total, 0.12 / layout.width, side / total))
-    figure.colorbar(image, cax=bar, ticks=[0, 0.25, 0.5, 0.75, 1], format=lambda value, _: f"{value:g}")
-    bar.set_title("share", fontsize=layout.font - 1, fontweight="normal")
-    bar.tick_params(labelsize=layout.font - 1)
-    return figure
-
-
-def _grid(layout: Layout, n_panels: int, ylabel: str, *, between: float = 0.3) -> tuple[Figure, list[Axes]]:
-    """Return panels of one y axis with its name across the top and room for names of lines at the right of each row."""
-    n_rows, n_columns = (n_panels, 1) if layout.stacked else (1, n_panels)
-    left, right, top, gap, below, height = 0.62, 1.15, 0.62, 0.85, 0.5, 2.3
-    if n_panels == 1:  # no title over the panel
-        top = 0.36
-    total = top + below + n_rows * height + (n_rows - 1) * gap
-    width = (layout.width - left - right - (n_columns - 1) * between) / n_columns
-    width = min(width, 5.0)
-    figure = Figure(figsize=(layout.width, total))
-    figure.text(0.0, 1.0 - 0.02 / total, ylabel, va="top", ha="left", fontsize=layout.font, color=INK)
-    axes: list[Axes] = []
-    for k in range(n_panels):
-        row, column = divmod(k, n_columns)
-        x, y = left + column * (width + between), below + (n_rows - 1 - row) * (height + gap)
-        shared = axes[0] if axes else None
-        panel = figure.add_axes((x / layout.width, y / total, width / layout.width, height / total), sharey=shared)
-        panel.tick_params(labelleft=column == 0)
-        panel.spines[["top", "right"]].set_visible(False)
-        axes.append(panel)
-    return figure, axes
-
-
-def _band(panel: Axes, x: pd.Series, rows: pd.DataFrame, colour: str, *, marker: str = "") -> None:
-    """Draw a median line with its interval."""
-    panel.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.2, linewidth=0)
-    panel.plot(x, rows["median"], color=colour, marker=marker, markersize=4)
-
-
-def _plain_decades(panel: Axes, largest: float) -> None:
-    """Write powers of ten as plain numbers, and no ticks between them."""
-    ticks = [10**k for k in range(8) if 10**k <= largest]
-    panel.set_xticks(ticks, [str(tick) for tick in ticks])
-    panel.xaxis.set_minor_locator(NullLocator())
 
 
 def _name(panel: Axes, y: float, text: str, colour: str, layout: Layout, *, up: float = 0.0) -> None:
@@ -282,5 +211,5 @@ def _name(panel: Axes, y: float, text: str, colour: str, layout: Layout, *, up: 
 
 
 def _shades(cmap: Colormap, count: int) -> list[tuple[float, ...]]:
-    """Return colours from dark to light that are all seen on white."""
-    return [cmap(0.85 * k / max(count - 1, 1)) for k in range(count)]
+    """Return colours of one scale that are all seen on white and on black: at least 3:1."""
+    return [cmap(0.36 + 0.26 * k / max(count - 1, 1)) for k in range(count)]

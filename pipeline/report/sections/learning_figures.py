@@ -1,22 +1,21 @@
-"""Figures 2 and 10 and the grid of test sizes: training curves of every seed, and attention beside the plan.
+"""Figures 2 and 10, test sizes, descent: training curves of every seed, attention beside the plan, layers as steps.
 
-Every function takes the tables of the stage learn as they were written, and returns a drawing, what it shows as a
-table, and its finding in words.
+Every function takes the tables of the stage learn as they were written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.report.style import INK, QUIET, RULE, TRAINED, Drawing, Layout, draw, label_right, panels
+from pipeline.report.page import Picture, csv
+from pipeline.report.plots import Maps, grid, label_right
+from pipeline.report.style import INK, QUIET, TRAINED, Layout, draw
 from pipeline.report.wording import count, listed, number
 
 PLAIN = "#009E73"
@@ -30,17 +29,10 @@ LONG: dict[Any, str] = {
     "plain_notebook": "plain prompt as the notebook reads it",
 }
 PLAN = "P*"
-NORM = Normalize(0.0, 1.0)
+R2, COSINE = "R² of a step of descent on the dual", "cosine of P with Table 2"
+LOOKS = {"untrained": (QUIET, 0.15, 0.9), "trained": (TRAINED, -0.15, 1.6)}  # colour, shift to the side, width
 
 Learned = Mapping[str, Any]
-
-
-class Picture(NamedTuple):
-    """A figure with its data and its finding."""
-
-    drawing: Drawing
-    data: pd.DataFrame
-    finding: str
 
 
 def training_figure(learned: Learned) -> Picture:
@@ -55,10 +47,11 @@ def training_figure(learned: Learned) -> Picture:
     published = _published(learned)
 
     def make(layout: Layout) -> Figure:
-        figure, (panel,) = panels(layout, 1, "training loss: mean squared error, one line a seed")
-        for (prompt, _), line in frame.groupby(["prompt", "seed"], sort=False):
-            style = {"color": COLOURS[prompt], "linestyle": DASHES[prompt], "linewidth": 1.1, "alpha": 0.75}
-            panel.plot(line["step"], line["loss"], **style)
+        ylabel = "training loss: mean squared error, one line a seed"
+        figure, (panel,) = grid(layout, 1, ylabel, titled=False)
+        for (prompt, seed), line in frame.groupby(["prompt", "seed"], sort=False):
+            style = {"color": COLOURS[prompt], "linestyle": DASHES[prompt], "linewidth": 0.9}
+            panel.plot(line["step"], line["loss"], label=f"{SHORT[prompt]}, seed {seed}", **style)
         for prompt, points in published.items():
             panel.plot(
                 *zip(*points.items(), strict=True), "o", mfc="none", mec=INK, ms=5, mew=1.0, zorder=5, label=prompt
@@ -66,12 +59,11 @@ def training_figure(learned: Learned) -> Picture:
         panel.set(yscale="log", xlabel="step of the optimiser", ylabel="")
         panel.set_xlim(0, frame["step"].max())
         panel.xaxis.set_major_locator(MaxNLocator(5 if layout.stacked else 8, integer=True))
-        panel.grid(axis="y", linewidth=0.5)
         _end_labels(panel, frame, layout, published)
         return figure
 
     finding = _training_finding(learned, frame, published)
-    return Picture(draw("figure2_training", make, alt=finding), frame, finding)
+    return Picture(draw("figure2_training", make, alt=finding), csv(frame), finding)
 
 
 def maps_figure(maps: Mapping[str, Any], settings: Mapping[str, Any]) -> Picture:
@@ -85,13 +77,13 @@ def maps_figure(maps: Mapping[str, Any], settings: Mapping[str, Any]) -> Picture
         The block `settings` of ``engineered.json``.
     """
     size = str(settings["n"]) if str(settings["n"]) in maps["sizes"] else min(maps["sizes"], key=int)
-    return _grid("figure2_maps", {f"n = {size}": maps["sizes"][size]}, "The trained model")
+    return _maps("figure2_maps", {f"n = {size}": maps["sizes"][size]}, "The trained model")
 
 
 def sizes_figure(maps: Mapping[str, Any]) -> Picture:
     """Return the grid of the preprint: one trained model on problems of 7, 8, 9 and 15 points, states beside P*."""
     rows = {f"n = {size}": maps["sizes"][size] for size in sorted(maps["sizes"], key=int)}
-    return _grid("figure_learning_sizes", rows, "One trained model")
+    return _maps("figure_learning_sizes", rows, "One trained model")
 
 
 def ablation_maps_figure(maps: Mapping[str, Mapping[str, Any]], n: int) -> Picture:
@@ -108,7 +100,7 @@ def ablation_maps_figure(maps: Mapping[str, Mapping[str, Any]], n: int) -> Pictu
     for prompt, found in maps.items():
         size = str(n) if str(n) in found["sizes"] else min(found["sizes"], key=int)
         rows[LONG[prompt]] = found["sizes"][size]
-    return _grid("figure10_maps", rows, "Trained models")
+    return _maps("figure10_maps", rows, "Trained models")
 
 
 def depth_figure(learned: Learned) -> Picture:
@@ -124,15 +116,15 @@ def depth_figure(learned: Learned) -> Picture:
     titles = {"exact": "from P*", "entropic": f"from the plan with λ = {reg:g}"}
 
     def make(layout: Layout) -> Figure:
-        figure, axes = panels(
-            layout, 2, "distance of attention under the reading weights, half the summed difference a row"
-        )
+        ylabel = "distance of attention under the reading weights, half the summed difference a row"
+        figure, axes = grid(layout, 2, ylabel)
         for panel, (kind, title) in zip(axes, titles.items(), strict=True):
             rows = frame[frame["plan"] == kind]
-            for (prompt, when, _), line in rows.groupby(["prompt", "when", "seed"], sort=False):
+            for (prompt, when, seed), line in rows.groupby(["prompt", "when", "seed"], sort=False):
                 trained = when == "trained"
+                name = f"{SHORT[prompt]}, {when}, seed {seed}"
                 style = {"color": COLOURS[prompt] if trained else QUIET, "linestyle": DASHES[prompt]}
-                panel.plot(line["level"], line["distance"], linewidth=1.1 if trained else 0.7, alpha=0.8, **style)
+                panel.plot(line["level"], line["distance"], linewidth=1.0 if trained else 0.6, label=name, **style)
             panel.set_title(title)
             panel.set(xlabel="layers passed", ylabel="", ylim=(0.0, 1.0), xlim=(0, rows["level"].max()))
             panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -140,7 +132,7 @@ def depth_figure(learned: Learned) -> Picture:
         return figure
 
     finding = _depth_finding(frame)
-    return Picture(draw("figure10_depth", make, alt=finding), frame, finding)
+    return Picture(draw("figure10_depth", make, alt=finding), csv(frame), finding)
 
 
 def _losses(learned: Learned) -> pd.DataFrame:
@@ -224,7 +216,7 @@ def _depth_finding(frame: pd.DataFrame) -> str:
     )
 
 
-def _grid(stem: str, rows: Mapping[str, Mapping[str, Any]], who: str) -> Picture:
+def _maps(stem: str, rows: Mapping[str, Mapping[str, Any]], who: str) -> Picture:
     """Return rows of maps with one colour scale: the states of each, then P*."""
     blocks = {
         name: {**{f"layer {level}": np.array(found["levels"][level]) for level in sorted(found["levels"], key=int)},
@@ -232,16 +224,14 @@ def _grid(stem: str, rows: Mapping[str, Mapping[str, Any]], who: str) -> Picture
         for name, found in rows.items()
     }  # fmt: skip
 
-    def make(layout: Layout) -> Figure:
-        return _draw_grid(layout, blocks)
-
     last = [list(found.values())[-2] for found in blocks.values()]
     right = [
         float((block * found[PLAN]).sum() / len(block)) for block, found in zip(last, blocks.values(), strict=True)
     ]
     shares = listed([f"{number(share, 2)} ({name})" for name, share in zip(blocks, right, strict=True)])
     finding = (
-        f"{who} on one problem each: attention that its states have under the reading weights, beside the exact plan P*. "
+        f"{who} on one problem each: attention that its states have under the reading weights, "
+        "beside the exact plan P*. "
         f"Share of the last state’s attention on P*: {shares}."
     )
     frame = pd.DataFrame(
@@ -253,42 +243,75 @@ def _grid(stem: str, rows: Mapping[str, Mapping[str, Any]], who: str) -> Picture
         ],
         columns=["row", "panel", "tgt", "src", "attention"],
     )
-    return Picture(draw(stem, make, alt=finding), frame, finding)
+    drawing = draw(stem, Maps(blocks, (6, 3), ticks=(0.0, 0.5, 1.0)).draw, alt=finding)
+    return Picture(drawing, csv(frame), finding)
 
 
-def _draw_grid(layout: Layout, blocks: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
-    """Lay out panels of one size, broken into two lines where it is narrow, and one colour bar."""
-    n_panels = len(next(iter(blocks.values())))
-    n_columns = -(-n_panels // 2) if layout.stacked else n_panels
-    n_lines = -(-n_panels // n_columns)
-    left, right, top, gap, between = 0.05, 0.6, 0.3, 0.1, 0.12
-    size = (layout.width - left - right - (n_columns - 1) * gap) / n_columns
-    row_height = n_lines * (size + 0.25) + top + between
-    total = len(blocks) * row_height
-    figure = Figure(figsize=(layout.width, total))
-    for row, (name, found) in enumerate(blocks.items()):
-        head = total - row * row_height
-        figure.text(left / layout.width, (head - 0.02) / total, name, va="top", fontweight="bold")
-        for k, (title, block) in enumerate(found.items()):
-            line, column = divmod(k, n_columns)
-            x, y = left + column * (size + gap), head - top - (line + 1) * (size + 0.25)
-            panel = figure.add_axes((x / layout.width, y / total, size / layout.width, size / total))
-            panel.imshow(block, norm=NORM, interpolation="none")
-            panel.set_title(title, fontweight="normal", fontsize=layout.font - 1, pad=3)
-            panel.set(xticks=[], yticks=[])
-            for spine in panel.spines.values():
-                spine.set(visible=True, color=RULE)
-    _colour_bar(figure, layout, size, top, total)
-    return figure
+def descent_figure(learned: Learned) -> Picture:
+    """Return R² of a descent step and cosine with the constructed weights, by layer, before and after training.
+
+    Parameters
+    ----------
+    learned : mapping
+        From `read_learned`, with the engineered prompt.
+    """
+    limit = next(float(claim.limit.threshold) for claim in learned["claims"] if claim.id == "learning_is_descent")
+    rows = list(_descents(learned["prompts"]["engineered"]))
+    frame = pd.DataFrame(rows, columns=["measure", "when", "seed", "layer", "part", "value"])
+
+    def make(layout: Layout) -> Figure:
+        ylabel = "1 is the construction; dots: u and v, or both heads, of every seed; lines: medians"
+        figure, axes = grid(layout, 2, ylabel)
+        for panel, measure in zip(axes, (R2, COSINE), strict=True):
+            panel.set(title=measure, ylim=(min(0.0, 1.05 * frame["value"].min()), 1.0))
+            _descent_panel(panel, frame[frame["measure"] == measure], limit, layout)
+        return figure
+
+    finding = _descent_finding(frame)
+    return Picture(draw("figure_learning_descent", make, alt=finding), csv(frame), finding)
 
 
-def _colour_bar(figure: Figure, layout: Layout, size: float, top: float, total: float) -> None:
-    """Put one bar beside the first row."""
-    x, y = layout.width - 0.5, total - top - size - 0.25
-    bar = figure.add_axes((x / layout.width, y / total, 0.1 / layout.width, size / total))
-    figure.colorbar(ScalarMappable(NORM), cax=bar, ticks=[0, 0.5, 1])
-    bar.tick_params(labelsize=layout.font - 1)
-    bar.set_title("share", fontsize=layout.font - 1, fontweight="normal", loc="left", pad=3)
+def _descent_panel(panel: Axes, rows: pd.DataFrame, limit: float, layout: Layout) -> None:
+    """Draw every value as a dot, the medians of the layers as lines, and the limit."""
+    panel.axhline(limit, color=QUIET, linewidth=0.8, linestyle=(0, (1, 1.5)))
+    labels = [(limit, " needed", QUIET)]
+    for when, (colour, shift, width) in LOOKS.items():
+        some = rows[rows["when"] == when]
+        panel.plot(some["layer"] + shift, some["value"], ".", color=colour, markersize=3, mew=0)
+        middle = some.groupby("layer")["value"].median()
+        panel.plot(middle.index, middle, color=colour, linewidth=width, label=when)
+        labels.append((middle.iloc[-1], f" {when}", colour))
+    end = rows["layer"].max() + 0.5
+    panel.set(xlabel="layer", ylabel="", xlim=(0.5, end))
+    panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    label_right(panel, labels, x=end, font=layout.font)
+
+
+def _descents(metrics: dict[str, Any]) -> Iterator[tuple[str, str, int, int, str, float]]:
+    for when in LOOKS:
+        for seed in metrics["seeds"]:
+            if seed[when] is None:
+                continue
+            for layer, fits in enumerate(seed[when]["descent"], 1):
+                yield from ((R2, when, seed["seed"], layer, side, fits[side]["r2"]) for side in ("u", "v"))
+            for layer, heads in enumerate(seed[when]["weight_cosine"], 1):
+                yield from ((COSINE, when, seed["seed"], layer, f"head {k}", heads[k - 1]) for k in (1, 2))
+
+
+def _descent_finding(frame: pd.DataFrame) -> str:
+    middle = frame.groupby(["measure", "when"])["value"].median()
+    highest = frame[frame["when"] == "trained"].groupby("measure")["value"].max()
+    parts = [
+        f"{measure} {number(middle[measure, 'trained'], 2)} "
+        f"(before training {number(middle[measure, 'untrained'], 2)}; "
+        f"highest after it {number(highest[measure], 2)})"
+        for measure in (R2, COSINE)
+    ]
+    fits = frame[(frame["when"] == "trained") & (frame["measure"] == R2)]["value"]
+    return (
+        f"Median over layers and seeds: {parts[0]}; {parts[1]}; 1 is the construction. "
+        f"The share of trained fits that do not descend, and count as 0, is {number((fits == 0.0).mean(), 2)}."
+    )
 
 
 def seed_table(learned: Learned) -> pd.DataFrame:

@@ -1,0 +1,31 @@
+"""Sections that are claims and no more: growth with depth, use by the translator, and what stays open."""
+
+from collections.abc import Sequence
+
+from pipeline.claims import Claim
+from pipeline.report.matrix import Answer, claims_of
+from pipeline.report.page import Section, Table, text
+from pipeline.report.wording import marked
+
+HEAD = ["translator", "verdict", "difference", "at", "n", "why"]
+
+
+def section(answer: Answer, name: str) -> Section:
+    """Return the section of a question without figures of its own; `name` is that of its texts."""
+    rows = claims_of(answer)
+    table = Table(HEAD, rows, n_labels=len(HEAD), caption=text(name, "table"), wraps=True)
+    return Section(answer.question.id, lead=[text(name, "lead")], parts=[table] if rows else [])
+
+
+def open_section(claims: Sequence[Claim]) -> Section:
+    """Return what no verdict answers: claims that are undecided, untested or vacuous, each with its reason."""
+    rows = [
+        [claim.statement, " ".join(filter(None, (claim.translator, claim.view.replace("_", " ")))) or "–",
+         marked(claim.verdict), claim.why or text("open", claim.verdict)]
+        for claim in claims
+        if claim.role == "decides" and claim.verdict in {"undecided", "untested", "not testable here", "vacuous"}
+    ]  # fmt: skip
+    head = ["statement", "of", "verdict", "why"]
+    finding = text("open", "finding", n=len(rows)) if rows else text("open", "none")
+    table = Table(head, rows, n_labels=4, caption=text("open", "table"), wraps=True)
+    return Section("open", "Open questions", finding, parts=[table] if rows else [])
