@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline._output import SCHEMA, replacing, write_json
-from pipeline.corpus.gold import read_gold
+from pipeline.corpus.gold import by_set, read_gold
 from pipeline.corpus.pairs import read_pairs
 from pipeline.lexicon import load_lexicon
 from pipeline.lexicon.links import compare_with_gold, link_pairs, summarise, write_links
@@ -23,9 +23,12 @@ def main() -> None:
     look_up = LookUp.make(lexicon, lemmas=lemmas, src_lang=corpus.src_lang, tgt_lang=corpus.tgt_lang)
     linked = link_pairs(pairs, look_up, policy=policy, track=track("linking words", len(pairs)))
     summary = summarise(linked, lexicon, policy=policy, lemmas=lemmas, min_links=params.sample.min_links)
-    if gold := read_gold("data/corpus/gold.parquet"):
+    for name, gold in by_set(read_gold("data/corpus/gold.parquet")).items():
+        if gold[0].languages != corpus.pair:
+            continue  # the dictionary is of the corpus's languages
         on_gold = link_pairs([item.pair for item in gold], look_up, policy=policy)
-        summary["gold"] = compare_with_gold(on_gold, {item.pair.pair_id: item.links for item in gold})
+        found = compare_with_gold(on_gold, {item.pair.pair_id: item.links for item in gold})
+        summary.setdefault("gold", {})[name] = found
     with replacing("data/links") as folder:
         write_links(folder / "links.parquet", linked, policy=policy, lemmas=lemmas)
     write_json(FACTS, {"schema": SCHEMA, **summary})
