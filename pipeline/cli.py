@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import typer
 
 from pipeline.errors import PipelineError
-from pipeline.params.texts import LinkFormat
 
 app = typer.Typer(
     name="python -m pipeline",
@@ -31,8 +30,6 @@ def aer(
     *,
     gold_base: Annotated[Base, typer.Option(help="Number of the first word in GOLD.")],
     links_base: Annotated[Base, typer.Option(help="Number of the first word in LINKS.")],
-    gold_format: Annotated[LinkFormat, typer.Option(help="Form of GOLD.")] = "auto",
-    links_format: Annotated[LinkFormat, typer.Option(help="Form of LINKS.")] = "auto",
     reverse: Annotated[bool, typer.Option("--reverse", help="LINKS has the target word first.")] = False,
     text: Annotated[
         list[Path] | None,
@@ -59,7 +56,7 @@ def aer(
     if text and len(text) > 2:
         message = f"--text: one file with both sides, or two, but there are {len(text)}; leave the others out"
         raise PipelineError(message)
-    said = Said(LinkForm(int(gold_base), format=gold_format), LinkForm(int(links_base), reverse, links_format))
+    said = Said(LinkForm(int(gold_base)), LinkForm(int(links_base), reverse))
     compared = compare_files(gold, links, gold_form=said.gold, links_form=said.links, text=text or ())
     found = doubts(compared, said)
     if found and strict:

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.alignment.aer import COLUMNS, Matching, aer_table, best_settings, count_links
 from pipeline.alignment.bootstrap import IntervalRule, Resampler
 from pipeline.alignment.collect import Collected, Pass, Sample, choose_sample, control_scores
 from pipeline.alignment.controls import POSITION_SD
 from pipeline.alignment.curves import Scores, Sums, curves, match_values, matches, plan_correlation
-from pipeline.alignment.paired import best_layers, halves, paired_differences, second_halves
+from pipeline.alignment.gold_sets import GoldSet, measure_gold
+from pipeline.alignment.paired import best_layers, paired_differences, second_halves
 from pipeline.alignment.results import Metrics, example_of, write_metrics
 from pipeline.alignment.scores import SCORES
 from pipeline.attention.store import PairBlocks, read_blocks, read_manifest
 from pipeline.conventions import CORRECTED, Convention, View, names, view_of
 from pipeline.corpus.pairs import SentencePair
-from pipeline.corpus.pharaoh import GoldLinks, SomeLinks
+from pipeline.corpus.pharaoh import SomeLinks
 from pipeline.errors import PipelineError
 from pipeline.params import Align
 
@@ -74,8 +74,8 @@ class Inputs:
         Blocks of the translator.
     random_init : Split or None
         The same with fresh weights.
-    gold_blocks, gold : Split and mapping of pair_id to GoldLinks, or None
-        Blocks of the gold sentences and their hand-made links: both or none.
+    gold_sets : sequence of GoldSet
+        Hand-made links and the blocks of their sentences; the first set is the one that claims are decided on.
     link_policy : str
         For the signature.
     min_links : int
@@ -86,8 +86,7 @@ class Inputs:
     links: Mapping[int, SomeLinks]
     trained: Split
     random_init: Split | None = None
-    gold_blocks: Split | None = None
-    gold: Mapping[int, GoldLinks] | None = None
+    gold_sets: Sequence[GoldSet] = ()
     link_policy: str = "unstated"
     min_links: int = 1
 
@@ -104,7 +103,7 @@ def measure(
     Parameters
     ----------
     inputs : Inputs
-        Blocks, links and gold.
+        Blocks, links and gold sets.
     settings : Align
         Resamples, level, how many pairs transport is computed for, and the seed of all draws.
     convention : Convention
@@ -136,15 +135,17 @@ def measure(
     rule = IntervalRule.of(convention, settings.level)
     scores = _all_scores(splits, sample, views, convention)
     tables, best = _tables(splits, scores, sample, walk, settings, rule)
-    gold_summary, tables["aer"] = _gold(inputs, settings, convention, rule)
-    if gold_summary:
-        best["aer"] = gold_summary.pop("best")
+    gold = measure_gold(inputs.gold_sets, settings, convention, rule)
+    tables["aer"] = gold.table
+    if gold.first:
+        best["aer"] = gold.first.pop("best")
     summary = {
         **{key: inputs.trained.manifest.get(key) for key in ("translator", "model", "revision", "reads")},
         **_counts(splits, sample, names(views)),
         "dropped": {**sample.dropped, **inputs.trained.manifest.get("skipped", {})},
         "best": best,
-        "gold": gold_summary,
+        "gold": gold.first,
+        "more_gold": gold.summaries[1:],
         "extraction": {key: value for key, value in inputs.trained.manifest.items() if key != "shards"},
         "signature": signature(inputs, settings, convention, rule),
     }
@@ -248,36 +249,6 @@ def score_table(trained: Collected, sample: Sample, views: Sequence[str]) -> pd.
     n_layers = trained.scores.shape[2]
     index = pd.MultiIndex.from_product([sample.ids, views, range(1, n_layers + 1)], names=["pair_id", "view", "layer"])
     return pd.DataFrame(trained.scores.reshape(-1, len(SCORES)), index=index, columns=list(SCORES)).reset_index()
-
-
-def _gold(
-    inputs: Inputs, settings: Align, convention: Convention, rule: IntervalRule
-) -> tuple[dict | None, pd.DataFrame]:
-    if inputs.gold_blocks is None or inputs.gold is None:
-        return None, pd.DataFrame(columns=COLUMNS)
-    manifest = inputs.gold_blocks.manifest
-    counted = count_links(
-        inputs.gold_blocks.blocks,
-        inputs.gold,
-        views=inputs.gold_blocks.views,
-        levels=manifest["levels"],
-        n_layers=manifest["n_layers"],
-        convention=convention,
-        matching=Matching(settings.methods, settings.method_settings),
-        n_blocks=manifest.get("n_pairs"),
-    )
-    n_pairs = len(counted.counts)
-    resampler = Resampler(n_pairs, resamples=settings.resamples, seed=settings.seed)
-    split = halves(n_pairs, settings.seed)
-    second = Resampler(len(split[1]), resamples=settings.resamples, seed=settings.seed)
-    with_links = sum(bool(len(links.sure) or len(links.possible)) for links in inputs.gold.values())
-    about = {
-        "n_pairs": n_pairs,
-        "n_without_blocks": with_links - n_pairs,
-        "skipped": dict(manifest.get("skipped", {})),
-        "best": best_settings(counted, split, second, rule),
-    }
-    return about, aer_table(counted, resampler, rule)
 
 
 def _counts(splits: Mapping[str, Collected], sample: Sample, views: Sequence[str]) -> dict:

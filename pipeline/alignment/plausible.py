@@ -176,14 +176,14 @@ def _first_words(
 
 
 def doubt_of_set(gold: Mapping[int, GoldLinks], found: Mapping[int, Links]) -> dict[str, float | str] | None:
-    """Return the far better reading of a gold set beside a translator's links: its name and both error rates."""
+    """Return the far better reading of a gold set beside a translator's links, None where there is none.
+
+    `reading` (of `READINGS`), `aer` and `aer_read_so` in [0, 1], and `says`: what to look at in params.yaml.
+    """
     aer, readings = read_otherwise(gold, found)
     better = far_better(aer, readings)
-    return None if better is None else {"reading": better.name, "aer": aer, "aer_read_so": better.aer}
-
-
-def words_of(doubt: Mapping[str, float | str]) -> str:
-    """Return `doubt_of_set` as advice about the gold set's entry in params.yaml."""
+    if better is None:
+        return None
     where = {
         "up": "every word of its links numbered one lower (base: 1 in place of 0)",
         "down": "every word of its links numbered one higher (base: 0 in place of 1)",
@@ -192,5 +192,5 @@ def words_of(doubt: Mapping[str, float | str]) -> str:
         "earlier": "its links set one line up",
     }
     where |= {f"turned {way}": f"{where['turned']} and {where[way]}" for way in ("up", "down")}
-    aer, other = (_percent(float(doubt[key])) for key in ("aer", "aer_read_so"))
-    return f"the error rate is {aer}, but {other} with {where[str(doubt['reading'])]}; is the set described rightly?"
+    says = f"the error rate is {_percent(aer)}, but {_percent(better.aer)} with {where[better.name]}; is it described rightly?"
+    return {"reading": better.name, "aer": aer, "aer_read_so": better.aer, "says": says}

@@ -99,7 +99,7 @@ class LinkFile:
 
     def _placed(self, n: int | None, numbers: Sequence[int] | None) -> list[list[Mark] | None]:
         own = self.numbers
-        if own is None or n is None or len(own) == n and numbers is None:
+        if own is None or n is None or (len(own) == n and numbers is None):
             if n is not None and len(self.rows) != n:
                 message = (
                     f"{self.path}: must have one line a sentence pair, but has {len(self.rows)} for {n} pairs; "

@@ -94,18 +94,20 @@ class Params(Block):
         if self.report.pair >= self.sample.n_pairs:
             refuse(f"report.pair: below sample.n_pairs ({self.sample.n_pairs}), but it is {self.report.pair}")
         if self.words.lemmas == "simplemma":
-            _check_lemmas(self.corpus)
+            _check_lemmas("corpus.pair", self.corpus.pair)
+            for i, gold in enumerate(self.gold if convention_of(self.convention).text == "lemmas" else ()):
+                _check_lemmas(f"gold.{i}.pair", gold.pair)
         if self.words.lemmas == "none" and convention_of(self.convention).text == "lemmas":
             refuse(f"words.lemmas: convention: {self.convention} reads lemmatised text, but it is none; use simplemma")
         return self
 
 
-def _check_lemmas(corpus: Corpus) -> None:
+def _check_lemmas(key: str, pair: str) -> None:
     from simplemma.strategies.dictionaries.dictionary_factory import SUPPORTED_LANGUAGES
 
-    for lang in (corpus.src_lang, corpus.tgt_lang):
+    for lang in pair.split("-"):
         if lang not in SUPPORTED_LANGUAGES:
-            refuse(f"words.lemmas: simplemma does not know the language {lang!r} of corpus.pair; use none")
+            refuse(f"words.lemmas: simplemma does not know the language {lang!r} of {key}; use none")
 
 
 def named_paths(params: Params) -> dict[str, str]:

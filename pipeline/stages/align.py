@@ -5,13 +5,14 @@ from pathlib import Path
 import typer
 
 from pipeline.alignment.explorer import Wanted, explore, write_scores, write_shown
+from pipeline.alignment.gold_sets import GoldSet
 from pipeline.alignment.measure import Inputs, Split, measure, write_metrics
 from pipeline.conventions import convention_of
-from pipeline.corpus.gold import read_gold
+from pipeline.corpus.gold import GoldPair, by_set, read_gold
 from pipeline.corpus.pairs import read_pairs
 from pipeline.lexicon.links import read_links
 from pipeline.params import load_params
-from pipeline.stages import check_translator, run_stage
+from pipeline.stages import check_translator, run_stage, say
 
 CORPUS = Path("data/corpus")
 LINKS = Path("data/links/links.parquet")
@@ -28,8 +29,7 @@ def main(name: str) -> None:
         links=links,
         trained=Split.read(blocks / "trained"),
         random_init=Split.read(blocks / "random_init") if "random_init" in params.extract.controls else None,
-        gold_blocks=Split.read(blocks / "gold") if gold else None,
-        gold={item.pair.pair_id: item.links for item in gold} if gold else None,
+        gold_sets=[_gold_set(set_, own, Split.read(blocks / f"gold-{set_}")) for set_, own in by_set(gold).items()],
         link_policy=params.lexicon.policy,
         min_links=params.sample.min_links,
     )
@@ -41,6 +41,14 @@ def main(name: str) -> None:
     )
     write_scores(metrics.scores, Path("data/scores") / f"{name}.parquet")
     write_metrics(metrics, Path("reports/metrics/translators") / name)
+    for found in (metrics.summary["gold"] or {}, *metrics.summary["more_gold"]):
+        if found.get("doubt"):
+            say(f"align@{name}: warning: gold set {found['set']}: {found['doubt']['says']}")
+
+
+def _gold_set(name: str, pairs: list[GoldPair], split: Split) -> GoldSet:
+    links = {item.pair.pair_id: item.links for item in pairs}
+    return GoldSet(name, pairs[0].languages, links, split.manifest, split.blocks)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline._output import SCHEMA, write_json
 from pipeline.alignment.explorer import Wanted, explore, write_shown
+from pipeline.alignment.gold_sets import GoldSet
 from pipeline.alignment.measure import Inputs, Split, measure
 from pipeline.alignment.results import write_metrics
 from pipeline.attention.store import PairBlocks, sha256, write_shard
@@ -66,7 +67,7 @@ class Project:
         write_json(self.metrics / "links.json", {"schema": SCHEMA, **_link_summary(len(pairs))})
         links = {item.pair_id: item.links for item in linked}
         gold = None
-        if self.params.gold is not None:
+        if self.params.gold:
             gold = {p.pair_id: GoldLinks(links[p.pair_id], links[p.pair_id][:0]) for p in pairs[::2]}
         for name, spec in self.params.translators.items():
             self._translator(name, spec.reads, pairs, links, gold, rng)
@@ -89,16 +90,15 @@ class Project:
 
     def _translator(self, name, reads, pairs, links, gold, rng) -> None:
         folder = self.data / "attention" / name
-        splits = {"trained": (pairs, 1.0), "random_init": (pairs, 0.0), "gold": (pairs[::2], 1.0)}
+        splits = {"trained": (pairs, 1.0), "random_init": (pairs, 0.0), "gold-demo": (pairs[::2], 1.0)}
         read = {}
         for split, (of, strength) in splits.items():
-            if split == "gold" and gold is None:
+            if split == "gold-demo" and gold is None:
                 continue
             self._write_split(folder / split, name, reads, split, of, links, strength, rng)
             read[split] = Split.read(folder / split)
-        inputs = Inputs(
-            pairs, links, read["trained"], read["random_init"], read.get("gold"), gold, link_policy="one_to_one"
-        )
+        sets = [GoldSet("demo", "en-fr", gold, read["gold-demo"].manifest, read["gold-demo"].blocks)] if gold else []
+        inputs = Inputs(pairs, links, read["trained"], read["random_init"], sets, link_policy="one_to_one")
         metrics = measure(inputs, self.params.align, example=self.params.report.pair)
         write_metrics(metrics, self.metrics / "translators" / name)
         by_words = {(p.src_words, p.tgt_words): gold[p.pair_id] for p in pairs if gold and p.pair_id in gold}

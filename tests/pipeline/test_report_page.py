@@ -322,7 +322,7 @@ def test_the_stage_writes_what_it_promises(measured, undrawn, tmp_path, monkeypa
     _copy(measured.project.root, tmp_path)
     for name in ("mini-marian", "mini-mbert"):
         (tmp_path / "data" / "demo" / name).mkdir(parents=True)
-    params = measured.project.params.model_copy(update={"gold": None})
+    params = measured.project.params.model_copy(update={"gold": ()})
     (tmp_path / "params.yaml").write_text(parameters_yaml(params), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     main()
