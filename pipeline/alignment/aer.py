@@ -49,6 +49,7 @@ COLUMNS = [
 ]
 """Columns of a set's table; the set's name stands before them."""
 SOURCES = ("attention", "embedding", "baseline")
+_JUDGED = {"aer": "aer_second_half", "aer_low": "second_half_low", "aer_high": "second_half_high"}
 
 
 class Matching(NamedTuple):
@@ -294,13 +295,10 @@ def best_settings(
     gain = resampler.estimate(value[position] - value, draws[:, [position]] - draws, n_pairs, rule)
     best = {}
     for source in SOURCES:
-        row = int(table.index[table["chosen"] & (table["source"] == source)][0])
-        judged = table.loc[row]
+        row = int(np.flatnonzero(table["chosen"] & (table["source"] == source))[0])
         best[source] = {
             **counted.settings[row]._asdict(),
-            "aer": float(judged["aer_second_half"]),
-            "aer_low": float(judged["second_half_low"]),
-            "aer_high": float(judged["second_half_high"]),
+            **{name: float(table[column].to_numpy()[row]) for name, column in _JUDGED.items()},
             "n_pairs": len(second),
             "below_position": {name: float(getattr(gain, name)[row]) for name in ("value", "low", "high")},
         }
