@@ -215,7 +215,7 @@ def test_every_gold_set_has_rows_and_what_is_doubtful_is_said(measured):
     several = measured.with_tables(measured.with_summary(t, more_gold=[more]), aer=both)
     table = best_error_table([several])
     assert table.rows[: len(alone.rows)] == alone.rows, "the first set as before"
-    assert [row[:1] + ["ro-en"] + row[2:] for row in alone.rows] == table.rows[len(alone.rows) :]
+    assert [[*row[:1], "ro-en", *row[2:]] for row in alone.rows] == table.rows[len(alone.rows) :]
     assert table.caption == f"{alone.caption} Doubtful: {t.name}, ro-en: {doubt['says']}"
     assert {row[0] for row in error_table(several).rows} == {"demo", "ro-en"}
 
