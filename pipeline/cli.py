@@ -25,25 +25,46 @@ def _commands() -> None:
 
 @app.command()
 def aer(
-    gold: Annotated[Path, typer.Argument(help="Hand-made links: i-j sure, ipj possible; or the demo's .tsv table.")],
-    links: Annotated[Path, typer.Argument(help="Links to score, i-j, a line a sentence.")],
+    gold: Annotated[Path, typer.Argument(help="Hand-made links: i-j sure, ipj possible; or another known form.")],
+    links: Annotated[Path, typer.Argument(help="Links to score, the same sentences in the same or another form.")],
     *,
     gold_base: Annotated[Base, typer.Option(help="Number of the first word in GOLD.")],
     links_base: Annotated[Base, typer.Option(help="Number of the first word in LINKS.")],
     reverse: Annotated[bool, typer.Option("--reverse", help="LINKS has the target word first.")] = False,
     text: Annotated[
-        Path | None, typer.Option(help="The sentences, `source ||| target`: no link may go beyond them.")
+        list[Path] | None,
+        typer.Option(
+            help="The sentences, `source ||| target`, or an XL-WA table; or twice, a file of words a side. "
+            "No link may go beyond them, and words without a link are scored."
+        ),
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse what is implausible instead of warning.")] = False,
 ) -> None:
     """Print the alignment error rate of LINKS against GOLD as one JSON object.
 
-    Percentages: aer, precision, recall, f1. Counts: sure, possible (beside the sure), predicted, sentences.
-    A sentence of a .tsv table without hand-made links is not scored.
-    """
-    from pipeline.alignment.gold import score_files
+    Percentages: aer, precision, recall, f1; with --text those of words without a link, unaligned_precision and so on.
+    Counts: sure, possible (beside the sure), predicted, sentences; with --text words unaligned by hand and left_out.
 
-    result = score_files(gold, links, gold_base=int(gold_base), links_base=int(links_base), reverse=reverse, text=text)
-    typer.echo(json.dumps(result, sort_keys=True))
+    Known forms: pharaoh (and .talp; 0-1, 0p1, 0?1, 0-1:0.93), ids (name, tab, links), naacl (sentence, source, target,
+    S or P a line), xlwa (source, target, links between tabs), table (a .tsv with a column links, where an empty cell is
+    not scored). Where the links would fit far better with another base, direction or line, a warning says so.
+    """
+    from pipeline.alignment.gold import compare_files
+    from pipeline.alignment.plausible import Said, doubts
+    from pipeline.corpus.pharaoh import LinkForm
+
+    if text and len(text) > 2:
+        message = f"--text: one file with both sides, or two, but there are {len(text)}; leave the others out"
+        raise PipelineError(message)
+    said = Said(LinkForm(int(gold_base)), LinkForm(int(links_base), reverse))
+    compared = compare_files(gold, links, gold_form=said.gold, links_form=said.links, text=text or ())
+    found = doubts(compared, said)
+    if found and strict:
+        message = f"{gold}, {links}: {' '.join(found)} Correct the options, or leave out --strict"
+        raise PipelineError(message)
+    for doubt in found:
+        typer.echo(f"warning: {gold}, {links}: {doubt}", err=True)
+    typer.echo(json.dumps(compared.scores(), sort_keys=True))
 
 
 @app.command()

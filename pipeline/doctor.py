@@ -185,11 +185,10 @@ def _describe(download: Download) -> Finding:
 def sentences(params: Params) -> tuple[list[SentencePair], int, str]:
     """Return sentences to probe with, how many a run reads, and what that rests on."""
     n_gold = 0
-    if params.gold is not None:
-        from pipeline.corpus.gold import read_gold_set
+    if params.gold:
+        from pipeline.corpus.gold import read_gold_sets
 
-        corpus = params.corpus
-        n_gold = len(read_gold_set(params.gold, src_lang=corpus.src_lang, tgt_lang=corpus.tgt_lang))
+        n_gold = len(read_gold_sets(params.gold))
     n_read = params.sample.n_pairs * len(params.extract.controls) + n_gold
     controls = " and ".join(params.extract.controls)
     told = f"{params.sample.n_pairs} pairs, with {controls} weights; {n_gold} gold"

@@ -75,7 +75,45 @@ def _moved_to_top(block: str, key: str) -> Step:
     return Step(f"{block}.{key}", f"the top-level key {key}", is_old, renew, rewrite)
 
 
-STEPS: tuple[Step, ...] = (_moved_to_top("align", "convention"),)
+_DEMO_TEXT, _DEMO_PAIR = "data/demo/pairs.tsv", "en-fr"
+
+
+def _gold_as_list() -> Step:
+    """Return the step from one set of hand-made links to a list of them, each with a name and its own languages."""
+
+    def is_old(raw: Raw) -> bool:
+        return isinstance(raw.get("gold"), dict)
+
+    def added(raw: Raw) -> dict[str, str]:
+        corpus = raw.get("corpus")
+        pair = corpus.get("pair", _DEMO_PAIR) if isinstance(corpus, dict) else _DEMO_PAIR
+        return {"name": "demo" if raw["gold"].get("text", _DEMO_TEXT) == _DEMO_TEXT else "gold", "pair": pair}
+
+    def renew(raw: Raw) -> Raw:
+        return {key: [added(raw) | value] if key == "gold" else value for key, value in raw.items()}
+
+    def rewrite(text: str) -> str:
+        item = find(layout(text), ("gold",))
+        if item is None or item.value is None or item.value.start < item.start:  # an alias stands elsewhere
+            return text
+        new, group = added(parse(text)), item.value
+        if group.flow and text[group.start] != "{":  # an anchor stands before
+            return text
+        if group.flow:
+            inner = text[group.start + 1 : group.end]
+            head = ", ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in new.items())
+            return f"{text[: group.start]}[{{{head}{', ' if group.items else ''}{inner}]{text[group.end :]}"
+        lines = text.splitlines(keepends=True)
+        indent = " " * next(iter(group.items.values())).column
+        newline = "\r\n" if "\r\n" in text else "\n"
+        first = [f"{indent}- name: {new['name']}{newline}", f"{indent}  pair: {new['pair']}{newline}"]
+        rest = [f"  {line}" if line.strip() else line for line in lines[item.line + 1 : item.last_line + 1]]
+        return "".join([*lines[: item.line + 1], *first, *rest, *lines[item.last_line + 1 :]])
+
+    return Step("gold (one set)", "a list of sets with a name and a pair each", is_old, renew, rewrite)
+
+
+STEPS: tuple[Step, ...] = (_moved_to_top("align", "convention"), _gold_as_list())
 
 
 def outdated(raw: Raw) -> list[Step]:

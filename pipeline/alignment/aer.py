@@ -6,19 +6,28 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
-from pipeline.alignment.bootstrap import IntervalRule, Resampler
+from pipeline.alignment.bootstrap import Estimate, IntervalRule, Resampler
 from pipeline.alignment.collect import attention_by_convention, watched
 from pipeline.alignment.controls import nearest_position_links, same_index_links
-from pipeline.alignment.gold import COUNTS, Score, score_counts
+from pipeline.alignment.gold import (
+    COUNTS,
+    UNALIGNED,
+    Score,
+    WordScore,
+    count_unaligned,
+    score_counts,
+    score_unaligned,
+)
 from pipeline.alignment.matching import MatchSettings, link_mask
 from pipeline.attention.store import PairBlocks
 from pipeline.conventions import Convention, View, names
-from pipeline.corpus.pharaoh import GoldLinks
+from pipeline.corpus.pharaoh import GoldLinks, SomeLinks
 from pipeline.errors import PipelineError
 
 Kind = Literal["similarity", "cost"]
+Halves = tuple[Int[np.ndarray, " first"], Int[np.ndarray, " second"]]
 COLUMNS = [
     "source",
     "view",
@@ -31,7 +40,16 @@ COLUMNS = [
     "n_pairs",
     "aer_low",
     "aer_high",
+    *(f"unaligned_{name}" for name in WordScore._fields),
+    "aer_first_half",
+    "aer_second_half",
+    "second_half_low",
+    "second_half_high",
+    "chosen",
 ]
+"""Columns of a set's table; the set's name stands before them."""
+SOURCES = ("attention", "embedding", "baseline")
+_JUDGED = {"aer": "aer_second_half", "aer_low": "second_half_low", "aer_high": "second_half_high"}
 
 
 class Matching(NamedTuple):
@@ -63,17 +81,18 @@ class GoldCounts:
 
     Attributes
     ----------
+    ids : list of int
+        The pairs.
     settings : list of Setting
         Rows of the table.
-    counts : float array, shape (pair, setting, counts)
-        By `gold.COUNTS`; whole but for the expected values of `random`.
-    ids : tuple of int
-        `pair_id` of each pair.
+    counts, words : float arrays, shapes (pair, setting, counts) and (pair, setting, unaligned)
+        By `gold.COUNTS` and by `gold.UNALIGNED`; whole but for the expected values of `random`.
     """
 
+    ids: list[int]
     settings: list[Setting]
-    ids: tuple[int, ...]
     counts: Float[np.ndarray, "pair setting counts"]
+    words: Float[np.ndarray, "pair setting unaligned"]
 
 
 def count_links(
@@ -101,7 +120,7 @@ def count_links(
         If a hand-made link lies outside of its pair's block, or no pair has both.
     """
     settings = _settings(names(views), n_layers, levels, matching.methods)
-    rows, ids = [], []
+    ids, rows = [], []
     for pair in watched(blocks, "gold", n_blocks):
         links = gold.get(pair.pair_id)
         if links is None:
@@ -122,8 +141,8 @@ def count_links(
             "are gold.text and gold.links of the same set?"
         )
         raise PipelineError(message)
-    counts = np.array(rows, dtype=np.float64).reshape(len(rows), len(settings), len(COUNTS))
-    return GoldCounts(settings, tuple(ids), counts)
+    counts = np.array(rows, dtype=np.float64).reshape(len(rows), len(settings), -1)
+    return GoldCounts(ids, settings, counts[..., : len(COUNTS)], counts[..., len(COUNTS) :])
 
 
 def _settings(views: Sequence[str], n_layers: int, levels: Mapping[str, int], methods: Sequence[str]) -> list[Setting]:
@@ -159,7 +178,7 @@ def _count_pair(
     rows: list[list[int] | list[float]] = []
     for block in attention.reshape(-1, *attention.shape[2:]):
         if np.isnan(block).any():  # a layer that cannot see all words of the pair is not judged by it
-            rows += [[0] * len(COUNTS)] * len(matching.methods)
+            rows += [[0] * (len(COUNTS) + len(UNALIGNED))] * len(matching.methods)
         else:
             rows += [_count(found, *masks) for found in matching.masks(block.T, "similarity")]
     for states in sorted(levels):
@@ -172,7 +191,7 @@ def _count_pair(
         found = np.zeros((n_src, n_tgt), dtype=bool)
         found[tuple(links.T)] = True
         rows.append(_count(found, *masks))
-    return [*rows, expected_random_counts(*masks)]
+    return [*rows, expected_random_counts(*masks) + expected_random_unaligned(masks[1])]
 
 
 def _compared(pair: PairBlocks, states: str, level: int, measure: str) -> tuple[Float[np.ndarray, "src tgt"], Kind]:
@@ -191,6 +210,7 @@ def _count(found: np.ndarray, sure: np.ndarray, allowed: np.ndarray) -> list[int
         int(found.sum()),
         int((found & sure).sum()),
         int((found & allowed).sum()),
+        *count_unaligned(found, allowed),
     ]
 
 
@@ -201,42 +221,108 @@ def expected_random_counts(sure: Bool[np.ndarray, "src tgt"], allowed: Bool[np.n
     return [n_sure, n_allowed - n_sure, float(n_src), n_sure / n_tgt, n_allowed / n_tgt]
 
 
-def aer_table(counted: GoldCounts, resampler: Resampler, rule: IntervalRule) -> pd.DataFrame:
-    """Return AER, precision, recall and F1 of every setting, in [0, 1], and the interval of AER."""
-    score = score_counts(counted.counts.sum(0))
-    draws = score_counts(resampler.sums(counted.counts)).aer
-    n_pairs = np.full(len(counted.settings), len(counted.counts))
-    estimate = resampler.estimate(score.aer, draws, n_pairs, rule)
+def expected_random_unaligned(allowed: Bool[np.ndarray, "src tgt"]) -> list[float]:
+    """Return the mean counts (`gold.UNALIGNED`) of linking each source word with a random target word.
+
+    No source word is left out, and each target word with probability (1 - 1 / n_tgt) ** n_src.
+    """
+    n_src, n_tgt = allowed.shape
+    free = (1 - 1 / n_tgt) ** n_src
+    by_hand = (~allowed.any(1)).sum(), (~allowed.any(0)).sum()
+    return [float(sum(by_hand)), n_tgt * free, float(by_hand[1]) * free]
+
+
+def aer_table(
+    counted: GoldCounts, halves: Halves, resamplers: tuple[Resampler, Resampler], rule: IntervalRule
+) -> pd.DataFrame:
+    """Return the scores of every setting, in [0, 1], with the interval of AER, as columns `COLUMNS`.
+
+    Parameters
+    ----------
+    counted : GoldCounts
+        Of one set.
+    halves : (first, second)
+        Indices of pairs: a setting is `chosen` for the lowest AER of its source on the first half, and judged by that
+        of the second.
+    resamplers : (Resampler, Resampler)
+        Of all pairs, and of the second half.
+    rule : IntervalRule
+        Of the intervals.
+    """
     frame = pd.DataFrame(counted.settings, columns=list(Setting._fields))
     frame["layer"] = frame["layer"].astype("Int64")
+    score = score_counts(counted.counts.sum(0))
     for name in Score._fields:
         frame[name] = getattr(score, name)
-    return frame.assign(n_pairs=n_pairs, aer_low=estimate.low, aer_high=estimate.high)[COLUMNS]
+    frame["n_pairs"] = len(counted.counts)
+    whole = _estimate(counted.counts, resamplers[0], rule)
+    frame = frame.assign(aer_low=whole.low, aer_high=whole.high)
+    for name, values in score_unaligned(counted.words.sum(0))._asdict().items():
+        frame[f"unaligned_{name}"] = values
+    frame["aer_first_half"] = score_counts(counted.counts[halves[0]].sum(0)).aer
+    second = _estimate(counted.counts[halves[1]], resamplers[1], rule)
+    frame = frame.assign(aer_second_half=second.value, second_half_low=second.low, second_half_high=second.high)
+    lowest = frame["aer_first_half"].fillna(np.inf).groupby(frame["source"], sort=False).idxmin()
+    return frame.assign(chosen=frame.index.isin(lowest))[COLUMNS]
+
+
+def _estimate(counts: Float[np.ndarray, "pair setting counts"], resampler: Resampler, rule: IntervalRule) -> Estimate:
+    draws = score_counts(resampler.sums(counts)).aer
+    return resampler.estimate(score_counts(counts.sum(0)).aer, draws, np.full(counts.shape[1], len(counts)), rule)
 
 
 def best_settings(
-    counted: GoldCounts, split: tuple[np.ndarray, np.ndarray], resampler: Resampler, rule: IntervalRule
+    counted: GoldCounts,
+    table: pd.DataFrame,
+    second: Int[np.ndarray, " second"],
+    resampler: Resampler,
+    rule: IntervalRule,
 ) -> dict[str, dict]:
     """Return the setting of lowest AER of each source: chosen on one half of the pairs, read on the other.
 
     `below_position` is the AER of the position baseline minus that of the setting, with its paired interval.
+
+    Parameters
+    ----------
+    counted, table : GoldCounts and its `aer_table`
+    second : int array
+        Indices of the pairs of the second half, of which the resampler is.
+    resampler, rule : Resampler and IntervalRule
     """
-    chosen_by = score_counts(counted.counts[split[0]].sum(0)).aer
-    second = GoldCounts(counted.settings, tuple(counted.ids[row] for row in split[1]), counted.counts[split[1]])
-    table = aer_table(second, resampler, rule)
-    value, draws = score_counts(second.counts.sum(0)).aer, score_counts(resampler.sums(second.counts)).aer
-    position = counted.settings.index(POSITION)
-    gain = resampler.estimate(
-        value[position] - value, draws[:, [position]] - draws, np.full(len(value), len(split[1])), rule
-    )
+    counts, position = counted.counts[second], counted.settings.index(POSITION)
+    value, draws = score_counts(counts.sum(0)).aer, score_counts(resampler.sums(counts)).aer
+    n_pairs = np.full(len(value), len(second))
+    gain = resampler.estimate(value[position] - value, draws[:, [position]] - draws, n_pairs, rule)
     best = {}
-    for source in ("attention", "embedding", "baseline"):
-        of_source = np.array([setting.source == source for setting in counted.settings])
-        row = int(np.where(of_source & ~np.isnan(chosen_by), chosen_by, np.inf).argmin())
+    for source in SOURCES:
+        row = int(np.flatnonzero(table["chosen"] & (table["source"] == source))[0])
         best[source] = {
             **counted.settings[row]._asdict(),
-            **{name: float(table[name].iloc[row]) for name in ("aer", "aer_low", "aer_high")},
-            "n_pairs": len(split[1]),
+            **{name: float(table[column].to_numpy()[row]) for name, column in _JUDGED.items()},
+            "n_pairs": len(second),
             "below_position": {name: float(getattr(gain, name)[row]) for name in ("value", "low", "high")},
         }
     return best
+
+
+def links_of(
+    setting: Setting, blocks: Iterable[PairBlocks], views: Sequence[View], convention: Convention, matching: Matching
+) -> dict[int, SomeLinks]:
+    """Return what one setting of attention or word vectors links in every pair; nothing where its layer is NaN."""
+    found = {}
+    for pair in blocks:
+        if setting.source == "attention":
+            attention = attention_by_convention(pair, views, convention)
+            matrix = attention[names(views).index(setting.view), (setting.layer or 1) - 1].T
+            method, kind = setting.method, "similarity"
+        else:
+            method, measure = setting.method.rsplit("_", 1)
+            matrix, kind = _compared(pair, setting.view, setting.layer or 0, measure)
+        blind = np.isnan(matrix).any()
+        mask = (
+            np.zeros(matrix.shape, dtype=bool)
+            if blind
+            else link_mask(matrix, method, kind=kind, settings=matching.settings)
+        )
+        found[pair.pair_id] = np.argwhere(mask)
+    return found

@@ -179,16 +179,17 @@ def _best_widths(
 
 
 def _gold(inputs: Inputs, settings: Align) -> Scored | None:
-    """Return the scores on hand-made links, of the pairs that have some and were read; None without a gold set."""
-    if inputs.gold_blocks is None or inputs.gold is None:
+    """Return the scores on the first set of hand-made links, of the pairs that have some and were read, if any."""
+    if not inputs.gold_sets:
         return None
-    there = {block.pair_id for block in inputs.gold_blocks.blocks}
-    ids = [pair_id for pair_id, links in inputs.gold.items() if pair_id in there and len(links.all)]
+    gold = inputs.gold_sets[0]
+    there = {block.pair_id for block in gold.split.blocks}
+    ids = [pair_id for pair_id, links in gold.links.items() if pair_id in there and len(links.all)]
     if not ids:
         return None
-    sure = {row: inputs.gold[pair_id].sure for row, pair_id in enumerate(ids)}
-    either = {row: inputs.gold[pair_id].all for row, pair_id in enumerate(ids)}
-    return _scored(inputs.gold_blocks, {"gold_sure": sure, "gold": either}, inputs.gold_pairs, ids, settings)
+    sure = {row: gold.links[pair_id].sure for row, pair_id in enumerate(ids)}
+    either = {row: gold.links[pair_id].all for row, pair_id in enumerate(ids)}
+    return _scored(gold.split, {"gold_sure": sure, "gold": either}, gold.pairs, ids, settings)
 
 
 def _plan_samples(inputs: Inputs, sample: Sample, settings: Align) -> dict[str, PlanSample]:
@@ -235,10 +236,11 @@ def _heads(
     n_pairs, n_heads, n_fitted = {"dictionary": 0, "gold_sure": 0}, 0, 0
     Source = tuple[str, Split, Scored, dict[int, SomeLinks], dict[int, GoldLinks] | None]
     sources: list[Source] = [("dictionary", inputs.trained, own, dict(enumerate(sample.links)), None)]
-    if gold is not None and inputs.gold_blocks is not None and inputs.gold is not None:
-        of_gold = {row: inputs.gold[pair_id] for row, pair_id in enumerate(gold.ids)}
+    if gold is not None:
+        by_set = inputs.gold_sets[0]
+        of_gold = {row: by_set.links[pair_id] for row, pair_id in enumerate(gold.ids)}
         sure = {row: links.sure for row, links in of_gold.items()}
-        sources.append(("gold_sure", inputs.gold_blocks, gold, sure, of_gold))
+        sources.append(("gold_sure", by_set.split, gold, sure, of_gold))
     for links, split, scored, scored_on, by_hand in sources:
         place = {pair_id: row for row, pair_id in enumerate(scored.ids)}
         read = read_heads(split.with_heads, scored_on, place, views, gold=by_hand, label=f"{split.label} heads")

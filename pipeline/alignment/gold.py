@@ -1,19 +1,23 @@
-"""The alignment error rate of links against hand-made ones, with its counts."""
+"""The alignment error rate of links against hand-made ones, and the score of words left without a link, with counts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from pipeline.corpus.gold import read_gold_links
-from pipeline.corpus.pharaoh import GoldLinks, LinkForm, Links, SomeLinks, link_lines, read_lengths, read_links_file
+from pipeline.corpus.link_formats import read_link_file
+from pipeline.corpus.pharaoh import GoldLinks, LinkForm, Links, SomeLinks
+from pipeline.corpus.word_files import read_sentences
 from pipeline.errors import PipelineError
 
 _Numbers = np.ndarray | np.floating
 COUNTS = ("sure", "possible", "predicted", "hits_sure", "hits_possible")
+UNALIGNED = ("unaligned", "left_out", "hits_unaligned")
+"""Words of either side with neither a sure nor a possible link, words without a predicted link, words that are both."""
 
 
 class Score(NamedTuple):
@@ -42,6 +46,37 @@ def score_counts(counts: Float[np.ndarray, "*lead counts"]) -> Score:
     error = 1 - _ratio(hits_sure + hits_possible, predicted + sure, np.nan)
     precision, recall = _ratio(hits_possible, predicted, 0.0), _ratio(hits_sure, sure, 0.0)
     return Score(error, precision, recall, _ratio(2 * precision * recall, precision + recall, 0.0))
+
+
+class WordScore(NamedTuple):
+    """Precision, recall and F1, in [0, 1], of the words that are left without a link."""
+
+    precision: Float[np.ndarray, "..."]
+    recall: Float[np.ndarray, "..."]
+    f1: Float[np.ndarray, "..."]
+
+
+def score_unaligned(counts: Float[np.ndarray, "*lead unaligned"]) -> WordScore:
+    """Return the scores of summed counts, in the order of `UNALIGNED`.
+
+    Precision = hits / left_out, recall = hits / unaligned; 0 where nothing is left out, or no word is unaligned.
+
+    Examples
+    --------
+    >>> [round(float(value), 3) for value in score_unaligned(np.array([4.0, 3.0, 2.0]))]
+    [0.667, 0.5, 0.571]
+    """
+    unaligned, left_out, hits = np.moveaxis(counts, -1, 0)
+    precision, recall = _ratio(hits, left_out, 0.0), _ratio(hits, unaligned, 0.0)
+    return WordScore(precision, recall, _ratio(2 * precision * recall, precision + recall, 0.0))
+
+
+def count_unaligned(found: Bool[np.ndarray, "src tgt"], allowed: Bool[np.ndarray, "src tgt"]) -> list[int]:
+    """Return the counts of `UNALIGNED` of one pair, from what is linked and what is sure or possible."""
+    by_hand = [~allowed.any(axis) for axis in (1, 0)]
+    left_out = [~found.any(axis) for axis in (1, 0)]
+    hits = sum(int((own & other).sum()) for own, other in zip(by_hand, left_out, strict=True))
+    return [sum(int(words.sum()) for words in sides) for sides in (by_hand, left_out)] + [hits]
 
 
 def _ratio(part: _Numbers, whole: _Numbers, otherwise: float) -> np.ndarray:
@@ -98,45 +133,82 @@ def _compare(gold: GoldLinks, predicted: Links) -> list[int]:
     return [len(sure), len(possible), len(found), len(found & sure), len(found & (sure | possible))]
 
 
-def score_files(
+@dataclass(frozen=True)
+class Compared:
+    """Two files of links read as they were said to be written.
+
+    Attributes
+    ----------
+    gold, found : mapping of sentence number, from 0, to GoldLinks
+        Hand-made and predicted, for the annotated sentences; a possible link of the second counts as a link.
+    lengths : mapping of sentence number to (n_src, n_tgt), or None
+        Words of each sentence, where a text was named.
+    """
+
+    gold: dict[int, GoldLinks]
+    found: dict[int, GoldLinks]
+    lengths: dict[int, tuple[int, int]] | None
+
+    @property
+    def links(self) -> dict[int, Links]:
+        """Return all predicted links by sentence."""
+        return {i: links.all for i, links in self.found.items()}
+
+    def scores(self) -> dict[str, float | int]:
+        """Return percentages with four digits, and counts; those of unaligned words where the lengths are known."""
+        counts = AlignmentCounts.compare(self.gold, self.links)
+        percent: dict[str, Float[np.ndarray, ""]] = dict(counts.score()._asdict())
+        total = counts.total()
+        whole = {name: total[name] for name in COUNTS[:3]} | {"sentences": len(counts.ids)}
+        if self.lengths is not None:
+            of_words = self._unaligned(self.lengths)
+            percent |= {f"unaligned_{name}": value for name, value in score_unaligned(of_words)._asdict().items()}
+            whole |= {name: int(value) for name, value in zip(UNALIGNED[:2], of_words, strict=False)}
+        return {name: round(100 * float(value), 4) for name, value in percent.items()} | whole
+
+    def _unaligned(self, lengths: Mapping[int, tuple[int, int]]) -> Float[np.ndarray, " unaligned"]:
+        total = np.zeros(len(UNALIGNED))
+        for i, links in self.gold.items():
+            (_, allowed), (_, found) = links.masks(*lengths[i]), self.found[i].masks(*lengths[i])
+            total += count_unaligned(found, allowed)
+        return total
+
+
+def compare_files(
     gold_path: Path | str,
     links_path: Path | str,
     *,
-    gold_base: int,
-    links_base: int,
-    reverse: bool = False,
-    text: Path | str | None = None,
-) -> dict[str, float | int]:
-    """Return the scores of one file of links against another, percentages with four digits, and the counts.
+    gold_form: LinkForm,
+    links_form: LinkForm,
+    text: Sequence[Path | str] = (),
+) -> Compared:
+    """Return the links of two files, sentence by sentence.
 
     Parameters
     ----------
     gold_path, links_path : Path or str
-        See `read_gold_links` and `read_links_file`; `ipj` in the second counts as a link.
-    gold_base, links_base : {0, 1}
-        Number of the first word in either file.
-    reverse : bool
-        Whether the second file has the target word first.
-    text : Path or str, optional
-        `source ||| target`, a line a sentence: both files are checked against the numbers of words.
+        See `read_gold_links` and `read_link_file`.
+    gold_form, links_form : LinkForm
+        Base, direction and format of either.
+    text : sequence of Path or str
+        The sentences (`read_sentences`), or none: both files are checked against the numbers of words.
 
     Raises
     ------
     PipelineError
         In one line that names the file and the line.
     """
-    lengths = read_lengths(text) if text is not None else None
-    gold = read_gold_links(gold_path, LinkForm(gold_base), lengths=lengths)
-    n_gold = len(link_lines(gold_path))
-    found = read_links_file(links_path, LinkForm(links_base, reverse), lengths=lengths)
-    if len(found) != n_gold:
-        message = (
-            f"{links_path}: must have a line for each of the {n_gold} sentences of the gold set, but has "
-            f"{len(found)}; an empty line is a sentence without links"
-        )
-        raise PipelineError(message)
-    predicted = {i: found[i].all for i in gold}
-    counts = AlignmentCounts.compare(gold, predicted)
-    percent = {name: round(100 * float(value), 4) for name, value in counts.score()._asdict().items()}
-    total = counts.total()
-    return {**percent, **{name: total[name] for name in COUNTS[:3]}, "sentences": len(counts.ids)}
+    sentences = read_sentences(text) if text else None
+    files = read_link_file(gold_path, gold_form), read_link_file(links_path, links_form)
+    lengths, numbers, n = None, None, None
+    if sentences is not None:
+        lengths, numbers = sentences.lengths, sentences.numbers
+    elif files[0].numbers is not None and files[1].numbers is not None:
+        numbers = sorted({*files[0].numbers, *files[1].numbers})
+    else:
+        n = next(len(file.rows) for file in files if file.numbers is None)
+    gold = read_gold_links(gold_path, gold_form, lengths=lengths, numbers=numbers, n=n)
+    found = files[1].links(lengths=lengths, numbers=numbers, n=n)
+    none = GoldLinks(*np.empty((2, 0, 2), dtype=np.int64))
+    predicted = {i: found[i] or none for i in gold}
+    return Compared(gold, predicted, None if lengths is None else {i: lengths[i] for i in gold})

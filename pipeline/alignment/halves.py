@@ -66,14 +66,16 @@ def split_in_halves(pair_ids: Sequence[int], seed: int) -> tuple[Int[np.ndarray,
 
 
 def halves_of(pair_ids: Sequence[int], seed: int) -> tuple[Int[np.ndarray, " first"], Int[np.ndarray, " second"]]:
-    """Return half A and half B as `split_in_halves` does; all pairs twice where one would be empty.
+    """Return half A and half B as `split_in_halves` does, however few the pairs are.
 
-    A handful of pairs decides nothing (`pipeline.claims.FEWEST`), but its numbers are shown.
+    Where all of a handful fall into one half, the order of the hashes is cut in the middle; of one pair, the same
+    twice. They decide nothing (`pipeline.claims.FEWEST`), but their numbers are shown.
     """
-    first = in_first_half(pair_ids, seed)
-    if first.all() or not first.any():
-        return hashed_order(pair_ids, seed), hashed_order(pair_ids, seed)
-    return split_in_halves(pair_ids, seed)
+    first, order = in_first_half(pair_ids, seed), hashed_order(pair_ids, seed)
+    if first.any() and not first.all():
+        return split_in_halves(pair_ids, seed)
+    one, other = order[: len(order) // 2], order[len(order) // 2 :]
+    return (one, other) if len(one) else (other, other)
 
 
 def _check_ids(pair_ids: Sequence[int]) -> None:

@@ -55,6 +55,29 @@ class Split:
 
 
 @dataclass(frozen=True)
+class GoldSet:
+    """A set of hand-made links, its sentences and their blocks.
+
+    Attributes
+    ----------
+    name, languages : str
+        Of the set, as in params.yaml.
+    links : mapping of pair_id to GoldLinks
+        Of every annotated sentence.
+    split : Split
+        Blocks of the sentences.
+    pairs : sequence of SentencePair
+        The sentences.
+    """
+
+    name: str
+    languages: str
+    links: Mapping[int, GoldLinks]
+    split: Split
+    pairs: Sequence[SentencePair]
+
+
+@dataclass(frozen=True)
 class Inputs:
     """What is measured.
 
@@ -70,10 +93,8 @@ class Inputs:
         The same with other weights: `random_init` and its further seeds, `weight_shuffled`.
     shuffled_links : mapping of pair_id to int array, or None
         Links of the dictionary whose translations were dealt out anew.
-    gold_blocks, gold : Split and mapping of pair_id to GoldLinks, or None
-        Blocks of the gold sentences and their hand-made links: both or none.
-    gold_pairs : sequence of SentencePair
-        The gold sentences.
+    gold_sets : sequence of GoldSet
+        Hand-made links; the first set is the one that claims are decided on.
     link_policy : str
         For the signature.
     min_links : int
@@ -85,8 +106,6 @@ class Inputs:
     trained: Split
     controls: Mapping[str, Split] = field(default_factory=dict)
     shuffled_links: Mapping[int, SomeLinks] | None = None
-    gold_blocks: Split | None = None
-    gold: Mapping[int, GoldLinks] | None = None
-    gold_pairs: Sequence[SentencePair] = ()
+    gold_sets: Sequence[GoldSet] = ()
     link_policy: str = "unstated"
     min_links: int = 1

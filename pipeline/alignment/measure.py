@@ -7,13 +7,13 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 
-from pipeline.alignment.aer import COLUMNS, Matching, aer_table, best_settings, count_links
 from pipeline.alignment.bootstrap import IntervalRule
 from pipeline.alignment.collect import Collected, Pass, Sample, choose_sample, control_scores
 from pipeline.alignment.controls import POSITION_SD
 from pipeline.alignment.curves import Scores, Sums, curves, match_values, matches, plan_correlation
 from pipeline.alignment.evidence import evidence
-from pipeline.alignment.halves import HashedResampler, halves_of
+from pipeline.alignment.gold_sets import measure_gold
+from pipeline.alignment.halves import HashedResampler
 from pipeline.alignment.inputs import Inputs, Split
 from pipeline.alignment.paired import Halved, Values, best_layers, paired_differences
 from pipeline.alignment.results import Metrics, example_of
@@ -36,7 +36,7 @@ def measure(
     Parameters
     ----------
     inputs : Inputs
-        Blocks, links and gold.
+        Blocks, links and gold sets.
     settings : Align
         Resamples, level, how many pairs transport is computed for, and the seed of all draws.
     convention : Convention
@@ -67,9 +67,10 @@ def measure(
     rule = IntervalRule.of(convention, settings.level)
     scores = _all_scores(splits, sample, views, convention)
     tables, best = _tables(splits, scores, sample, walk, settings, rule)
-    gold_summary, tables["aer"] = _gold(inputs, settings, convention, rule)
-    if gold_summary:
-        best["aer"] = gold_summary.pop("best")
+    gold = measure_gold(inputs.gold_sets, settings, convention, rule)
+    tables["aer"] = gold.table
+    if gold.first:
+        best["aer"] = gold.first.pop("best")
     found = evidence(inputs, sample, settings, rule)
     tables |= found.tables
     best["pointing"] = found.best
@@ -79,7 +80,8 @@ def measure(
         "dropped": {**sample.dropped, **inputs.trained.manifest.get("skipped", {})},
         "best": best,
         "evidence": found.summary,
-        "gold": gold_summary,
+        "gold": gold.first,
+        "more_gold": gold.summaries[1:],
         "extraction": {key: value for key, value in inputs.trained.manifest.items() if key != "shards"},
         "signature": signature(inputs, settings, convention, rule),
     }
@@ -172,35 +174,6 @@ def score_table(trained: Collected, sample: Sample, views: Sequence[str]) -> pd.
     n_layers = trained.scores.shape[2]
     index = pd.MultiIndex.from_product([sample.ids, views, range(1, n_layers + 1)], names=["pair_id", "view", "layer"])
     return pd.DataFrame(trained.scores.reshape(-1, len(SCORES)), index=index, columns=list(SCORES)).reset_index()
-
-
-def _gold(
-    inputs: Inputs, settings: Align, convention: Convention, rule: IntervalRule
-) -> tuple[dict | None, pd.DataFrame]:
-    if inputs.gold_blocks is None or inputs.gold is None:
-        return None, pd.DataFrame(columns=COLUMNS)
-    manifest = inputs.gold_blocks.manifest
-    counted = count_links(
-        inputs.gold_blocks.blocks,
-        inputs.gold,
-        views=inputs.gold_blocks.views,
-        levels=manifest["levels"],
-        n_layers=manifest["n_layers"],
-        convention=convention,
-        matching=Matching(settings.methods, settings.method_settings),
-        n_blocks=manifest.get("n_pairs"),
-    )
-    n_pairs = len(counted.counts)
-    resampler = HashedResampler(counted.ids, resamples=settings.resamples, seed=settings.seed)
-    split = halves_of(counted.ids, settings.seed)
-    with_links = sum(bool(len(links.sure) or len(links.possible)) for links in inputs.gold.values())
-    about = {
-        "n_pairs": n_pairs,
-        "n_without_blocks": with_links - n_pairs,
-        "skipped": dict(manifest.get("skipped", {})),
-        "best": best_settings(counted, split, resampler.take(split[1]), rule),
-    }
-    return about, aer_table(counted, resampler, rule)
 
 
 def _counts(splits: Mapping[str, Collected], sample: Sample, views: Sequence[str]) -> dict:

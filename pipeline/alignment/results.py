@@ -58,8 +58,9 @@ def write_metrics(metrics: Metrics, folder: Path | str) -> None:
 def headline(summary: dict) -> dict:
     """Return the few numbers that runs are compared by: best layers, chosen on one half, values on the other.
 
-    `pointing` decides whether attention finds translations; `correspondence` is the convention's score, by view; `match` and `plan_correlation` are those of Figures
-    7 and 9; `aer` is there with a gold set. Layer numbers stand beside the values.
+    `pointing` decides whether attention finds translations; `correspondence` is the convention's score, by view; `match`
+    and `plan_correlation` are those of Figures 7 and 9; `aer` is there with a gold set, `aer_of_set` with further ones.
+    Layer numbers stand beside the values.
     """
     best, score = summary["best"], summary["signature"]["convention"]["score"]
 
@@ -75,6 +76,10 @@ def headline(summary: dict) -> dict:
     }
     if "aer" in best:
         numbers["aer"] = {source: row["aer"] for source, row in best["aer"].items()}
+    if more := summary.get("more_gold"):
+        numbers["aer_of_set"] = {
+            gold["set"]: {source: row["aer"] for source, row in gold["best"].items()} for gold in more
+        }
     return numbers
 
 

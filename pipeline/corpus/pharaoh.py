@@ -1,23 +1,29 @@
-"""Links between the words of a pair in Pharaoh form (`i-j` sure, `ipj` possible): the one reader and the one writer."""
+"""Links between the words of a pair, and their Pharaoh form (`i-j` sure, `ipj` and `i?j` possible) read and written.
+
+Files, in this form and in others, are read by `link_formats`.
+"""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int
 
-from pipeline.corpus.files import read_lines, read_tsv
 from pipeline.errors import PipelineError
+from pipeline.params import LinkFormat
 
 Links = Int[np.ndarray, "link 2"]
 """Source word, target word, from 0."""
 SomeLinks = Int[np.ndarray, "_ 2"]
 """For collections: pairs have different numbers of links."""
 
-_LINK = re.compile(r"(\d+)([-p])(\d+)")
-_BAR = re.compile(r"(?:^|\s)\|\|\|(?:\s|$)")
+# Nine digits at most: no sentence has more words, and a number always fits. A confidence behind the link, `0-1:0.93`
+# or `0-1-0.93` (with its point, lest a third word number pass for one), is read over.
+_SHARE = r"(?:[01]?\.[0-9]+|[0-9](?:\.[0-9]+)?[eE]-?[0-9]+)"
+_LINK = re.compile(rf"([0-9]{{1,9}})([-p?])([0-9]{{1,9}})(?::(?:[01]|{_SHARE})|-{_SHARE})?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +58,23 @@ class LinkForm:
         Number of the first word.
     reverse : bool
         Whether the target word stands first.
+    format : str
+        One of `pipeline.params.LinkFormat`; `auto` goes by what the file holds. Read for files only.
     """
 
     base: int = 0
     reverse: bool = False
+    format: LinkFormat = "auto"
+
+
+class Mark(NamedTuple):
+    """One link as a file writes it: its words' numbers in the file's order and from its base."""
+
+    sure: bool
+    first: int
+    second: int
+    where: str
+    """File and line, for messages."""
 
 
 def parse_links(line: str, form: LinkForm, *, where: str, size: tuple[int, int] | None = None) -> GoldLinks:
@@ -64,7 +83,8 @@ def parse_links(line: str, form: LinkForm, *, where: str, size: tuple[int, int] 
     Parameters
     ----------
     line : str
-        `i-j` and `ipj`, separated by spaces; an empty line is a pair without links.
+        `i-j`, `ipj` and `i?j`, separated by spaces, with or without a confidence behind (`0-1:0.93`, `0-1-0.93`), which
+        is not used; an empty line is a pair without links.
     form : LinkForm
         Base and direction.
     where : str
@@ -83,39 +103,69 @@ def parse_links(line: str, form: LinkForm, *, where: str, size: tuple[int, int] 
     >>> links.sure.tolist(), links.possible.tolist()
     ([[0, 1]], [[1, 0]])
     """
-    sure: set[tuple[int, int]] = set()
-    possible: set[tuple[int, int]] = set()
-    for kind, first, second in _split(line, where):
-        link = (second - form.base, first - form.base) if form.reverse else (first - form.base, second - form.base)
-        if min(link) < 0:
-            message = (
-                f"{where}: words are numbered from {form.base}, but there is {first}{kind}{second}; "
-                "is the file's first number 0?"
-            )
-            raise PipelineError(message)
-        (sure if kind == "-" else possible).add(link)
-    if size is not None:
-        _check_bounds(sure | possible, size, form.base, where)
-    return GoldLinks(_as_array(sure), _as_array(possible - sure))
+    return make_links(split_links(line, where), form, size=size)
 
 
-def _split(line: str, where: str) -> Iterator[tuple[str, int, int]]:
+def split_links(line: str, where: str) -> Iterator[Mark]:
+    """Yield the links of a line in Pharaoh form as they stand there.
+
+    Raises
+    ------
+    PipelineError
+        At a word that is no link.
+    """
     for word in line.split():
         match = _LINK.fullmatch(word)
         if match is None:
-            message = f"{where}: links are i-j (sure) or ipj (possible), separated by spaces, but there is {word!r}"
-            raise PipelineError(message)
-        yield match[2], int(match[1]), int(match[3])
-
-
-def _check_bounds(links: Iterable[tuple[int, int]], size: tuple[int, int], base: int, where: str) -> None:
-    for src, tgt in sorted(links):
-        if src >= size[0] or tgt >= size[1]:
             message = (
-                f"{where}: the pair has {size[0]} source and {size[1]} target words, numbered from {base}, but a "
-                f"link joins source {src + base} and target {tgt + base}; check base, direction and text"
+                f"{where}: links are i-j (sure) or ipj (possible), separated by spaces, but there is {word[:40]!r}; "
+                "write it as 3-4, say"
             )
             raise PipelineError(message)
+        yield Mark(match[2] == "-", int(match[1]), int(match[3]), where)
+
+
+def holds_links(text: str) -> bool:
+    """Return whether a text is a line in Pharaoh form; an empty one is."""
+    return all(map(_LINK.fullmatch, text.split()))
+
+
+def make_links(marks: Iterable[Mark], form: LinkForm, *, size: tuple[int, int] | None = None) -> GoldLinks:
+    """Return the links of one pair; one that is there twice counts once, and as sure if it is sure once.
+
+    Parameters
+    ----------
+    marks : iterable of Mark
+        As they stand in a file.
+    form : LinkForm
+        Base and direction.
+    size : (n_src, n_tgt), optional
+        Words of the pair: no link may go beyond them.
+
+    Raises
+    ------
+    PipelineError
+        For a number below the base, or a link outside of the pair.
+    """
+    sure: set[tuple[int, int]] = set()
+    possible: set[tuple[int, int]] = set()
+    for mark in marks:
+        src, tgt = (mark.second, mark.first) if form.reverse else (mark.first, mark.second)
+        link = src - form.base, tgt - form.base
+        if min(link) < 0:
+            message = (
+                f"{mark.where}: words are numbered from {form.base}, but there is "
+                f"{mark.first}{'-' if mark.sure else 'p'}{mark.second}; is the file's first number 0?"
+            )
+            raise PipelineError(message)
+        if size is not None and (link[0] >= size[0] or link[1] >= size[1]):
+            message = (
+                f"{mark.where}: the pair has {size[0]} source and {size[1]} target words, numbered from {form.base}, "
+                f"but a link joins source {src} and target {tgt}; check base, direction and text"
+            )
+            raise PipelineError(message)
+        (sure if mark.sure else possible).add(link)
+    return GoldLinks(_as_array(sure), _as_array(possible - sure))
 
 
 def _as_array(links: Iterable[tuple[int, int]]) -> Links:
@@ -137,90 +187,7 @@ def format_links(links: GoldLinks, form: LinkForm = LinkForm()) -> str:
     return " ".join(f"{first + form.base}{mark}{second + form.base}" for (first, second), mark in ordered)
 
 
-def read_links_file(
-    path: Path | str, form: LinkForm, *, lengths: Sequence[tuple[int, int]] | None = None
-) -> list[GoldLinks]:
-    """Return the links of every line of a Pharaoh file, or of the column `links` of a .tsv below its header.
-
-    Parameters
-    ----------
-    path : Path or str
-        An empty line is a sentence without links.
-    form : LinkForm
-        Base and direction.
-    lengths : sequence of (n_src, n_tgt), optional
-        Words of each pair: as many as lines, and no link may go beyond them.
-
-    Raises
-    ------
-    PipelineError
-        As `parse_links`; for a wrong number of lines, and for a .tsv without that column.
-    """
-    lines = link_lines(path)
-    if lengths is not None and len(lengths) != len(lines):
-        message = (
-            f"{path}: must have one line a sentence pair, but has {len(lines)} for {len(lengths)} pairs; "
-            "align the same text"
-        )
-        raise PipelineError(message)
-    sizes: Sequence[tuple[int, int] | None] = lengths or [None] * len(lines)
-    first = 2 if is_table(path) else 1
-    return [
-        parse_links(line, form, where=f"{path}, line {number}", size=size)
-        for number, (line, size) in enumerate(zip(lines, sizes, strict=True), start=first)
-    ]
-
-
-def is_table(path: Path | str) -> bool:
-    """Return whether links stand in a column of a table, where an empty cell is a row that nobody annotated."""
-    return Path(path).suffix == ".tsv"
-
-
-def link_lines(path: Path | str) -> list[str]:
-    """Return the links of a file as text, a line a pair; of a .tsv the column `links`, row below the header first.
-
-    Raises
-    ------
-    PipelineError
-        If the file cannot be read, or a .tsv has no such column.
-    """
-    if not is_table(path):
-        return read_lines(path)
-    header, *rows = read_tsv(str(path)) or [[]]
-    if "links" not in header:
-        message = f"{path}: the first line of a .tsv must name a column links, but it names {header}; name it so"
-        raise PipelineError(message)
-    return [row[header.index("links")] for row in rows]
-
-
 def write_links_file(path: Path | str, pairs: Iterable[GoldLinks], form: LinkForm) -> None:
-    """Write one line a pair; `read_links_file` gives the same links back."""
+    """Write one line a pair; `link_formats.read_links_file` gives the same links back."""
     text = "".join(f"{format_links(links, form)}\n" for links in pairs)
     Path(path).write_text(text, encoding="utf-8", newline="\n")
-
-
-def split_bars(line: str, where: str) -> tuple[list[str], list[str]]:
-    """Return the words of both sides of a line `source ||| target`.
-
-    Raises
-    ------
-    PipelineError
-        If there is not exactly one `|||` between spaces.
-    """
-    sides = _BAR.split(line)
-    if len(sides) != 2:
-        message = f"{where}: must be `source ||| target`, but it is {line!r}; correct it"
-        raise PipelineError(message)
-    return sides[0].split(), sides[1].split()
-
-
-def read_lengths(path: Path | str) -> list[tuple[int, int]]:
-    """Return the numbers of words of every pair of a `source ||| target` file.
-
-    Raises
-    ------
-    PipelineError
-        If the file cannot be read or a line has not exactly one `|||`.
-    """
-    sides = (split_bars(line, f"{path}, line {number}") for number, line in enumerate(read_lines(path), start=1))
-    return [(len(src), len(tgt)) for src, tgt in sides]

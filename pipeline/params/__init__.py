@@ -22,7 +22,9 @@ from pipeline.params.texts import (
     WMT14_PAIRS,
     Corpus,
     Gold,
+    GoldSets,
     Lexicon,
+    LinkFormat,
     Sample,
     Words,
 )
@@ -41,6 +43,7 @@ __all__ = [
     "Gold",
     "Learn",
     "Lexicon",
+    "LinkFormat",
     "Params",
     "Report",
     "Sample",
@@ -68,7 +71,7 @@ class Params(Block):
     )
     extract: Extract = Extract()
     align: Align = Align()
-    gold: Gold | None = Gold()
+    gold: GoldSets = (Gold(),)
     certify: Certify = Certify()
     learn: Learn = Learn()
     report: Report = Report()
@@ -83,8 +86,6 @@ class Params(Block):
                 f"{len(MUSE_WITH_ENGLISH)} languages and {', '.join(MUSE_WITH_EACH_OTHER)} with each other; "
                 "use source: files with a dictionary of your own"
             )
-        if self.gold and DEMO_PAIRS in (self.gold.text, self.gold.links) and self.corpus.pair != DEMO_PAIR:
-            refuse(f"gold: the demo's links are {DEMO_PAIR}, but corpus.pair is {self.corpus.pair!r}; use null")
         if self.sample.method == "full" and self.corpus.source != "wmt14":
             refuse(
                 f"sample.method: full is for corpus.source: wmt14, but the source is {self.corpus.source}; "
@@ -93,29 +94,33 @@ class Params(Block):
         if self.report.pair >= self.sample.n_pairs:
             refuse(f"report.pair: below sample.n_pairs ({self.sample.n_pairs}), but it is {self.report.pair}")
         if self.words.lemmas == "simplemma":
-            _check_lemmas(self.corpus)
+            _check_lemmas("corpus.pair", self.corpus.pair)
+            for i, gold in enumerate(self.gold if convention_of(self.convention).text == "lemmas" else ()):
+                _check_lemmas(f"gold.{i}.pair", gold.pair)
         if self.words.lemmas == "none" and convention_of(self.convention).text == "lemmas":
             refuse(f"words.lemmas: convention: {self.convention} reads lemmatised text, but it is none; use simplemma")
         return self
 
 
-def _check_lemmas(corpus: Corpus) -> None:
+def _check_lemmas(key: str, pair: str) -> None:
     from simplemma.strategies.dictionaries.dictionary_factory import SUPPORTED_LANGUAGES
 
-    for lang in (corpus.src_lang, corpus.tgt_lang):
+    for lang in pair.split("-"):
         if lang not in SUPPORTED_LANGUAGES:
-            refuse(f"words.lemmas: simplemma does not know the language {lang!r} of corpus.pair; use none")
+            refuse(f"words.lemmas: simplemma does not know the language {lang!r} of {key}; use none")
 
 
 def named_paths(params: Params) -> dict[str, str]:
     """Return every path that the parameters name as `{key: path}`, models on the hub left out."""
-    corpus, gold = params.corpus, params.gold
+    corpus = params.corpus
     paths: dict[str, str] = {}
     for key, files in (("src", corpus.src or ()), ("tgt", corpus.tgt or ())):
         paths |= {f"corpus.{key}[{i}]": file for i, file in enumerate(files)}
     paths |= {"corpus.file": corpus.file} if corpus.file else {}
     paths |= {"lexicon.path": params.lexicon.path} if params.lexicon.path else {}
-    paths |= {"gold.text": gold.text, "gold.links": gold.links} if gold else {}
+    for i, gold in enumerate(params.gold):
+        paths |= {f"gold.{i}.text" + (f"[{j}]" if j else ""): file for j, file in enumerate(gold.text)}
+        paths |= {f"gold.{i}.links": gold.links}
     folders = {name: entry.model for name, entry in params.translators.items() if entry.is_folder}
     return paths | {f"translators.{name}.model": folder for name, folder in folders.items()}
 

@@ -66,6 +66,24 @@ class Translator(Block):
         """Return whether the name is meant as a folder here, rather than as `owner/name` on the hub."""
         return means_folder(self.model)
 
+    def for_pair(self, pair: str, own: str) -> "Translator":
+        """Return the entry for text of another language pair than its own, for which codes and words were set.
+
+        A code stays where its language does; a prefix, a template and examples, which are words of languages, give way
+        to the model's own and the house's.
+
+        Parameters
+        ----------
+        pair, own : str
+            Of the text, and `corpus.pair`: source-target.
+        """
+        if pair == own:
+            return self
+        sides = zip(("src_code", "tgt_code"), pair.split("-"), own.split("-"), strict=True)
+        codes = {key: getattr(self, key) if lang == said else None for key, lang, said in sides}
+        words = {"prefix": None if self.prefix else self.prefix, "template": None}
+        return self.model_copy(update=codes | words | ({"shots": 0} if self.shots else {}))
+
     @model_validator(mode="after")
     def _agrees(self) -> "Translator":
         if self.reads != "joint":

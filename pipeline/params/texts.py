@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_serializer, model_validator
 
-from pipeline.params.base import Block, Count, Seed, Text, Texts, only_for, refuse
+from pipeline.params.base import Block, Count, Seed, Text, Texts, only_for, refuse, unique
 
 TABLE_SUFFIXES = (".tsv", ".parquet", ".jsonl")
 DEMO_PAIR = "en-fr"
@@ -25,12 +25,18 @@ MUSE_PAIRS = frozenset(
     | {f"{one}-{other}" for one in MUSE_WITH_EACH_OTHER for other in MUSE_WITH_EACH_OTHER if one != other}
 )
 
+LanguagePair = Annotated[str, Field(pattern=r"^[a-z]{2,3}-[a-z]{2,3}$")]
+# The name becomes part of a folder's name.
+GoldName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+LinkFormat = Literal["auto", "pharaoh", "ids", "naacl", "xlwa", "table"]
+"""Forms of a file of links; `pipeline.corpus.link_formats` reads them."""
+
 
 class Corpus(Block):
     """Where the sentences come from."""
 
     source: Literal["demo", "files", "wmt14"] = "demo"
-    pair: Annotated[str, Field(pattern=r"^[a-z]{2,3}-[a-z]{2,3}$")] = DEMO_PAIR
+    pair: LanguagePair = DEMO_PAIR
     src: Texts | None = None
     tgt: Texts | None = None
     file: Text | None = None
@@ -122,8 +128,56 @@ class Lexicon(Block):
 
 
 class Gold(Block):
-    """Hand-made links to score against."""
+    """A set of hand-made links to score against; languages, and how its words are split, are its own."""
 
-    text: Text = DEMO_PAIRS
+    name: GoldName = "demo"
+    pair: LanguagePair = DEMO_PAIR
+    text: Texts = (DEMO_PAIRS,)
     links: Text = DEMO_PAIRS
+    format: LinkFormat = "auto"
     base: Annotated[int, Field(ge=0, le=1)] = 0
+    direction: Literal["forward", "reverse"] = "forward"
+
+    @property
+    def src_lang(self) -> str:
+        """Return the language code of the source side."""
+        return self.pair.split("-")[0]
+
+    @property
+    def tgt_lang(self) -> str:
+        """Return the language code of the target side."""
+        return self.pair.split("-")[1]
+
+    @field_serializer("text")
+    def _one_file_stands_alone(self, text: tuple[str, ...]) -> str | list[str]:
+        return text[0] if len(text) == 1 else list(text)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Gold":
+        if self.src_lang == self.tgt_lang:
+            refuse(f"pair: two different languages, source-target, but it is {self.pair!r}; write en-fr, say")
+        own = (*self.text, self.links) != (DEMO_PAIRS, DEMO_PAIRS)
+        if missing := [key for key in ("name", "pair") if own and key not in self.model_fields_set]:
+            refuse(f"{missing[0]}: a set of your own has a name and a pair (en-fr, say), but it is missing; add it")
+        if len(self.text) > 2:
+            refuse(
+                f"text: one file with both sides, or two, source then target, but there are {len(self.text)}; "
+                "remove the others"
+            )
+        if DEMO_PAIRS in (*self.text, self.links) and self.pair != DEMO_PAIR:
+            refuse(f"pair: the demo's links are {DEMO_PAIR}, but it is {self.pair!r}; name files of your own")
+        return self
+
+
+def as_sets(value: object) -> object:
+    """Return a tuple for a list of gold sets, and an empty one for null; anything else is left to be refused."""
+    return () if value is None else tuple(value) if isinstance(value, list) else value
+
+
+def check_set_names(sets: tuple[Gold, ...]) -> tuple[Gold, ...]:
+    """Refuse two gold sets of one name, which rows and folders are told apart by."""
+    unique("name", tuple(gold.name for gold in sets))
+    return sets
+
+
+GoldSets = Annotated[tuple[Gold, ...], BeforeValidator(as_sets), AfterValidator(check_set_names)]

@@ -14,7 +14,10 @@ COLUMNS = {
     "curves": ("control", "view", "layer", "score", "value", "low", "high", "n_pairs"),
     "matches": ("control", "states", "layer", "value", "low", "high", "n_pairs", "n_tied"),
     "plan_correlation": ("control", "view", "layer", "value", "low", "high", "n_pairs"),
-    "aer": ("source", "view", "layer", "method", "aer", "precision", "recall", "f1", "n_pairs", "aer_low", "aer_high"),
+    "aer": (
+        *("set", "source", "view", "layer", "method", "aer", "precision", "recall", "f1", "n_pairs", "aer_low"),
+        *("aer_high", "unaligned_precision", "unaligned_recall", "unaligned_f1", "chosen"),
+    ),
 }
 _DTYPES: dict[str, Any] = {"layer": "Int64", "view": "str"}
 EXAMPLE_KEYS = ("attention", "cost_level", "links", "pair_id", "plan", "src_words", "tgt_words")
@@ -84,6 +87,13 @@ class TranslatorMetrics:
     def extraction(self) -> dict:
         """The manifest of its blocks: model, revision, sizes, conventions, what was skipped."""
         return self.summary["extraction"]
+
+    @property
+    def gold_sets(self) -> list[tuple[dict, dict]]:
+        """Return the summary of each set of hand-made links, and its best settings by source, the first set first."""
+        first = self.summary.get("gold")
+        of_first = [] if first is None else [(first, self.summary["best"]["aer"])]
+        return of_first + [(gold, gold["best"]) for gold in self.summary.get("more_gold", ())]
 
     @property
     def interval(self) -> str:

@@ -1,9 +1,9 @@
-"""Stage `corpus`: sentence pairs of the source, and of the gold set, into data/corpus."""
+"""Stage `corpus`: sentence pairs of the source, and of the gold sets, into data/corpus."""
 
 from pathlib import Path
 
 from pipeline._output import SCHEMA, replacing, write_json
-from pipeline.corpus.gold import read_gold_set, write_gold
+from pipeline.corpus.gold import read_gold_sets, write_gold
 from pipeline.corpus.pairs import write_pairs
 from pipeline.corpus.select import select_pairs
 from pipeline.corpus.sources import open_source
@@ -19,7 +19,7 @@ def main() -> None:
     langs = {"src_lang": params.corpus.src_lang, "tgt_lang": params.corpus.tgt_lang}
     method = params.sample.method
     source = open_source(params.corpus, method=method, track=track("reading the source"), say=say)
-    gold = read_gold_set(params.gold, **langs) if params.gold else []
+    gold = read_gold_sets(params.gold)
     pairs, selection = select_pairs(
         source, params.sample, **langs, track=track("choosing sentences", params.sample.n_pairs)
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline._output import SCHEMA, replacing, write_json
-from pipeline.corpus.gold import read_gold
+from pipeline.corpus.gold import by_set, read_gold
 from pipeline.corpus.pairs import read_pairs
 from pipeline.lexicon import load_lexicon
 from pipeline.lexicon.links import compare_with_gold, link_pairs, summarise, write_links
@@ -28,12 +28,15 @@ def main() -> None:
     linked = link_pairs(pairs, look_up, policy=policy, track=track("linking words", len(pairs)))
     shuffled = link_pairs(pairs, control, policy=policy, needed=False)
     summary = summarise(linked, lexicon, policy=policy, lemmas=lemmas, min_links=params.sample.min_links)
-    if gold := read_gold("data/corpus/gold.parquet"):
+    for name, gold in by_set(read_gold("data/corpus/gold.parquet")).items():
+        if gold[0].languages != corpus.pair:
+            continue  # the dictionary is of the corpus's languages
         by_hand, gold_pairs = {item.pair.pair_id: item.links for item in gold}, [item.pair for item in gold]
         by_policy = {
-            name: compare_with_gold(link_pairs(gold_pairs, look_up, policy=name), by_hand) for name in POLICIES
+            each: compare_with_gold(link_pairs(gold_pairs, look_up, policy=each), by_hand) for each in POLICIES
         }
-        summary |= {"gold": by_policy[policy], "gold_by_policy": by_policy}
+        summary.setdefault("gold", {})[name] = by_policy[policy]
+        summary.setdefault("gold_by_policy", {})[name] = by_policy
     with replacing("data/links") as folder:
         write_links(folder / "links.parquet", linked, policy=policy, lemmas=lemmas)
         write_links(folder / "shuffled.parquet", shuffled, policy=policy, lemmas=lemmas)

@@ -13,7 +13,7 @@ from pipeline.verdicts.reading import read_table, read_translator
 from pipeline.verdicts.training import learning_estimates, merge_learn
 from pipeline.verdicts.translators import translator_estimates, unmeasured
 
-AER = ("source", "view", "layer", "method", "aer", "precision", "recall", "f1", "n_pairs", "aer_low", "aer_high")
+AER = ("set", "source", "view", "layer", "method", "aer", "n_pairs", "aer_low", "aer_high", "aer_second_half", "chosen")
 UNTESTED = {
     "translator_uses_it": ("The translator uses the alignment that attention shows.", "no stage changes its attention"),
     "construction": ("The constructed transformer transports.", "the stage certify has not run"),

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline._output import SCHEMA, write_json
 from pipeline.alignment.explorer import Wanted, explore, write_shown
-from pipeline.alignment.inputs import Inputs, Split
+from pipeline.alignment.inputs import GoldSet, Inputs, Split
 from pipeline.alignment.measure import measure
 from pipeline.alignment.results import write_metrics
 from pipeline.attention.store import PairBlocks, sha256, write_shard
@@ -70,7 +70,7 @@ class Project:
         write_json(self.metrics / "links.json", {"schema": SCHEMA, **_link_summary(len(pairs))})
         links = {item.pair_id: item.links for item in linked}
         gold = None
-        if self.params.gold is not None:
+        if self.params.gold:
             gold = {p.pair_id: GoldLinks(links[p.pair_id], links[p.pair_id][:0]) for p in pairs[::2]}
         for name, spec in self.params.translators.items():
             self._translator(name, spec.reads, pairs, links, gold, rng)
@@ -93,22 +93,21 @@ class Project:
 
     def _translator(self, name, reads, pairs, links, gold, rng) -> None:
         folder = self.data / "attention" / name
-        splits = {"trained": (pairs, 1.0), "random_init": (pairs, 0.0), "gold": (pairs[::2], 1.0)}
+        splits = {"trained": (pairs, 1.0), "random_init": (pairs, 0.0), "gold-demo": (pairs[::2], 1.0)}
         read = {}
         for split, (of, strength) in splits.items():
-            if split == "gold" and gold is None:
+            if split == "gold-demo" and gold is None:
                 continue
             self._write_split(folder / split, name, reads, split, of, links, strength, rng)
             read[split] = Split.read(folder / split)
+        sets = [GoldSet("demo", "en-fr", gold, read["gold-demo"], pairs[::2])] if gold else []
         inputs = Inputs(
             pairs=pairs,
             links=links,
             shuffled_links={p.pair_id: links[p.pair_id][::-1, :1].repeat(2, axis=1) for p in pairs[:6]},
             trained=read["trained"],
             controls={"random_init": read["random_init"]},
-            gold_blocks=read.get("gold"),
-            gold=gold,
-            gold_pairs=pairs[::2],
+            gold_sets=sets,
             link_policy="one_to_one",
         )
         metrics = measure(inputs, self.params.align, example=self.params.report.pair)

@@ -54,7 +54,7 @@ def test_a_table_of_pairs_is_a_gold_set(run):
 @pytest.mark.parametrize(
     ("gold", "links", "says"),
     [
-        ("1-1\n", "0-0\n0-0\n", "error: links: must have a line for each of the 1 sentences of the gold set, "),
+        ("1-1\n", "0-0\n0-0\n", "error: links: must have one line a sentence pair, but has 2 for 1 pairs; "),
         ("1-1\n1-1\n", "0-0\n0;0\n", "error: links, line 2: links are i-j (sure) or ipj (possible)"),
         ("1-1\n0-1\n", "0-0\n\n", "error: gold, line 2: words are numbered from 1, but there is 0-1; "),
         ("\n", "0-0\n", "error: gold: a gold set needs a sure link"),
@@ -73,6 +73,52 @@ def test_links_beyond_the_sentences_are_refused(run, tmp_path):
     code, _, err = run("1-1\n1-1\n", "0-0\n0-1\n", *BASES, "--text", text)
     assert code == 1
     assert "links, line 2: the pair has 1 source and 1 target words, numbered from 0, but a link joins" in err
+
+
+@pytest.mark.parametrize(
+    ("gold", "links", "bases"),
+    [
+        ("7 1 1 S\n7 2 2 P\n9 1 1 S\n", "0-0 1-1 1-0\n0-0\n\n", BASES),
+        ("7 1 1 S\n7 2 2 P\n9 1 1 S\n", "7 1 1\n7 2 2\n7 2 1\n8 1 1\n", ("--gold-base", 1, "--links-base", 1)),
+        ("1-1 2p2\n\n1-1\n", "1\t0-0:0.9 1-1:0.5 1-0:.1\n2\t0-0:1\n3\t\n", BASES),
+        ("a b\tx y\t0-0 1p1\na\tx\t\na\tx\t0-0\n", "1 0 0\n1 1 1\n1 1 0\n2 0 0\n", ("--gold-base", 0, "--links-base", 0)),
+    ],
+)  # fmt: skip
+def test_forms_may_differ(run, tmp_path, gold, links, bases):
+    """Sentences without a link are missing in NAACL form: the text says how many there are."""
+    text = [tmp_path / name for name in ("text.en", "text.fr")]
+    numbered = gold.startswith("7 ")
+    for path, words in zip(text, ("a b", "x y"), strict=True):
+        path.write_text("".join(f"<s snum={n}> {words} </s>\n" if numbered else f"{words}\n" for n in (7, 8, 9)))
+    code, out, err = run(gold, links, *bases, "--text", text[0], "--text", text[1])
+    assert (code, err) == (0, "")
+    scores = json.loads(out)
+    assert {key: scores[key] for key in ("aer", "sure", "possible", "predicted", "sentences")} == {
+        "aer": 50.0, "sure": 2, "possible": 1, "predicted": 4, "sentences": 3,
+    }  # fmt: skip
+    # by hand: both words of either side in the second sentence, the second ones in the third
+    assert (scores["unaligned"], scores["left_out"]) == (6, 6)
+    assert scores["unaligned_precision"] == scores["unaligned_recall"] == pytest.approx(100 * 4 / 6, abs=1e-4)
+
+
+def test_sentences_are_matched_by_number_where_both_files_have_them(run):
+    _, out, _ = run("4 1 1 S\n9 1 1 S\n", "9 1 1\n12 1 1\n", "--gold-base", 1, "--links-base", 1)
+    assert {key: json.loads(out)[key] for key in ("aer", "predicted", "sentences")} == {
+        "aer": 50.0, "predicted": 2, "sentences": 3,
+    }  # fmt: skip
+
+
+def test_an_unknown_form_and_too_many_texts_are_one_line(run, tmp_path):
+    code, _, err = run("1-1\n", "(0,0)\n", *BASES)
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.startswith(
+        "error: links, line 1: links must be in a form that is known, but the line is '(0,0)'; known: "
+    )
+    code, _, err = run("1-1\n", "0-0\n", *BASES, *["--text", tmp_path / "x"] * 3)
+    assert (code, err) == (
+        1,
+        "error: --text: one file with both sides, or two, but there are 3; leave the others out\n",
+    )
 
 
 def test_a_missing_file(run, tmp_path, capsys):
@@ -121,4 +167,7 @@ def test_parity_on_hansards_from_the_command_line(shared_data, capsys, name, opt
     assert stop.value.code == 0
     result = json.loads(capsys.readouterr().out)
     assert round(result["aer"], 1) == printed
-    assert list(result) == ["aer", "f1", "possible", "precision", "predicted", "recall", "sentences", "sure"]
+    assert [key for key in result if "un" not in key] == [
+        "aer", "f1", "left_out", "possible", "precision", "predicted", "recall", "sentences", "sure",
+    ]  # fmt: skip
+    assert result["unaligned"] == 676

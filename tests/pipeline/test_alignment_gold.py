@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from pipeline.alignment.aer import expected_random_counts
 from pipeline.alignment.controls import nearest_position_links, same_index_links
-from pipeline.alignment.gold import AlignmentCounts, score_counts, score_files
+from pipeline.alignment.gold import AlignmentCounts, compare_files, score_counts
 from pipeline.alignment.matching import link_mask
 from pipeline.corpus.gold import read_gold_links
-from pipeline.corpus.pharaoh import GoldLinks, LinkForm, read_lengths
+from pipeline.corpus.pharaoh import GoldLinks, LinkForm
+from pipeline.corpus.word_files import read_lengths
 from pipeline.errors import PipelineError
 
 
@@ -84,14 +85,9 @@ def hansards(shared_data):
 )
 def test_published_error_rates_to_the_printed_digit(shared_data, name, reverse, printed):
     folder, _ = hansards(shared_data)
-    result = score_files(
-        folder / "enfr.gold",
-        folder / name,
-        gold_base=1,
-        links_base=0,
-        reverse=reverse,
-        text=folder / "enfr.src-tgt",
-    )
+    form = LinkForm(0, reverse)
+    files = folder / "enfr.gold", folder / name
+    result = compare_files(*files, gold_form=LinkForm(1), links_form=form, text=[folder / "enfr.src-tgt"]).scores()
     assert round(result["aer"], 1) == printed
     assert (result["sure"], result["possible"], result["sentences"]) == (4038, 13400, 447)
 

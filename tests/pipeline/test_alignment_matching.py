@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from pipeline.alignment.matching import METHODS, MatchSettings, extract_links, link_mask, symmetrise
-from pipeline.corpus.pharaoh import LinkForm, read_lengths, read_links_file
+from pipeline.corpus.link_formats import read_links_file
+from pipeline.corpus.pharaoh import LinkForm
+from pipeline.corpus.word_files import read_lengths
 from pipeline.errors import PipelineError
 
 EQUIVARIANT = ("argmax_src", "argmax_tgt", "intersection", "union", "itermax", "mwmf", "transport")

@@ -11,7 +11,7 @@ from pipeline._output import SCHEMA
 from pipeline.alignment.collect import choose_sample
 from pipeline.alignment.controls import position_block
 from pipeline.alignment.halves import split_in_halves
-from pipeline.alignment.inputs import Inputs, Split
+from pipeline.alignment.inputs import GoldSet, Inputs, Split
 from pipeline.alignment.measure import measure
 from pipeline.alignment.results import TABLES, write_metrics
 from pipeline.alignment.scores import SCORES, score_links
@@ -83,9 +83,7 @@ def inputs():
         links=links,
         trained=Split(manifest(n_pairs=40), trained),
         controls={"random_init": Split(manifest("random_init", n_pairs=40), fresh)},
-        gold_blocks=Split(manifest("gold", n_pairs=20), trained[::2]),
-        gold=gold,
-        gold_pairs=pairs[::2],
+        gold_sets=[GoldSet("own", "en-fr", gold, Split(manifest("gold-own", n_pairs=20), trained[::2]), pairs[::2])],
         link_policy="one_to_one",
     )
 
@@ -98,7 +96,7 @@ def metrics(inputs):
 @pytest.fixture(scope="module")
 def unaligned(inputs):
     """The same without hand-made links, which take most of the time."""
-    return replace(inputs, gold=None, gold_blocks=None)
+    return replace(inputs, gold_sets=[])
 
 
 def whole(metrics):
@@ -111,7 +109,7 @@ def test_tables_hold_every_combination_once(metrics):
     keys = {
         "curves": ["control", "view", "layer", "score"], "matches": ["control", "states", "layer"],
         "plan_correlation": ["control", "view", "layer"], "paired": ["half", "view", "layer", "score", "against"],
-        "aer": ["source", "view", "layer", "method"],
+        "aer": ["set", "source", "view", "layer", "method"],
         "pointing": ["links", "score", "view", "layer", "control"],
         "above": ["half", "links", "score", "view", "layer", "against"],
         "trend": ["links", "view", "range", "quantity", "layer"],
@@ -251,8 +249,7 @@ def test_layers_that_cannot_see_a_pair_are_left_out_of_it(unaligned):
     changed = replace(
         unaligned,
         trained=replace(unaligned.trained, blocks=[first, *blocks[1:]]),
-        gold=gold,
-        gold_blocks=Split(manifest("gold"), [first]),
+        gold_sets=[GoldSet("own", "en-fr", gold, Split(manifest("gold-own"), [first]), unaligned.pairs)],
     )
     got = measure(changed, SETTINGS.model_copy(update={"transport_pairs": 99}))
     for table in ("curves", "plan_correlation"):
@@ -328,7 +325,10 @@ def test_dropped_pairs_are_counted_by_reason(inputs):
     summary = measure(changed, SETTINGS).summary
     assert summary["dropped"] == {"no_links": 1, "too_few_links": 1, "too_long": 2}
     assert summary["n_pairs"] == 37
-    assert summary["gold"] == {"n_pairs": 20, "n_without_blocks": 0, "skipped": {"too_long": 2}}
+    assert summary["gold"] == {
+        "set": "own", "languages": "en-fr", "n_pairs": 20, "n_without_blocks": 0, "skipped": {"too_long": 2}, "doubt": None,
+    }  # fmt: skip
+    assert summary["more_gold"] == []
 
 
 def test_mispaired_pairs_read_the_links_of_another_that_their_words_have():
@@ -386,7 +386,7 @@ def test_without_gold_and_without_fresh_weights(unaligned, tmp_path):
     assert got.tables["aer"].empty
     assert got.summary["gold"] is None
     write_metrics(got, tmp_path / "tiny")
-    assert (tmp_path / "tiny" / "aer.csv").read_text().startswith("source,view,layer,method,aer,precision")
+    assert (tmp_path / "tiny" / "aer.csv").read_text().startswith("set,source,view,layer,method,aer,precision")
     assert "random_init" not in set(got.tables["curves"]["control"])
 
 
@@ -430,11 +430,13 @@ def test_blocks_on_disk_give_what_blocks_in_memory_give(inputs, metrics, tmp_pat
         (folder / "manifest.json").write_text(json.dumps(full))
         return Split.read(folder)
 
+    (own,) = inputs.gold_sets
+    stored_gold = store(Split(own.manifest, own.blocks))
     stored = replace(
         inputs,
         trained=store(inputs.trained),
         controls={name: store(split) for name, split in inputs.controls.items()},
-        gold_blocks=store(inputs.gold_blocks),
+        gold_sets=[replace(own, split=stored_gold)],
     )
     got = measure(stored, SETTINGS)
     for name in ("curves", "matches"):  # attention is float16 on disk
@@ -453,15 +455,16 @@ def test_what_does_not_fit_together_is_refused(inputs):
     far = {**inputs.links, 10: np.array([[0, 99]])}
     with pytest.raises(PipelineError, match=r"links of pair 10: must lie within .*is 0-99; make blocks"):
         measure(replace(inputs, links=far), SETTINGS)
-    outside = {**inputs.gold, 10: GoldLinks(np.array([[99, 0]]), np.empty((0, 2), dtype=np.int64))}
+    (own,) = inputs.gold_sets
+    outside = {**own.links, 10: GoldLinks(np.array([[99, 0]]), np.empty((0, 2), dtype=np.int64))}
     with pytest.raises(
         PipelineError, match=r"gold: links of pair 10 must lie within its .* source and .* run `dvc repro extract`"
     ):
-        measure(replace(inputs, gold=outside), SETTINGS)
+        measure(replace(inputs, gold_sets=[replace(own, links=outside)]), SETTINGS)
     with pytest.raises(
         PipelineError, match=r"gold: some pair must have both blocks and hand-made links, but none of 1"
     ):
-        measure(replace(inputs, gold={999: inputs.gold[10]}), SETTINGS)
+        measure(replace(inputs, gold_sets=[replace(own, links={999: own.links[10]})]), SETTINGS)
 
 
 def test_the_sample_follows_from_the_seed(inputs):

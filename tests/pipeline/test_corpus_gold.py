@@ -18,8 +18,8 @@ LINKS = "1-1 2p2 5-4\n\n\n1-1\n"
 def read(folder: Path, text: str = TEXT, links: str = LINKS, *, base: int = 1, suffix: str = "") -> list[GoldPair]:
     (folder / f"text{suffix}").write_text(text, encoding="utf-8")
     (folder / f"links{suffix}").write_text(links, encoding="utf-8")
-    gold = Gold(text=str(folder / f"text{suffix}"), links=str(folder / f"links{suffix}"), base=base)
-    return read_gold_set(gold, src_lang="en", tgt_lang="fr")
+    files = {"text": (str(folder / f"text{suffix}"),), "links": str(folder / f"links{suffix}")}
+    return read_gold_set(Gold(name="own", pair="en-fr", **files, base=base))
 
 
 def test_words_stay_and_the_text_is_joined(tmp_path: Path) -> None:
@@ -53,8 +53,9 @@ def test_a_table_is_split_by_our_rules(tmp_path: Path) -> None:
 
 
 def test_the_demo_has_gold(project: Path) -> None:
-    gold = Gold(text=str(project / Gold().text), links=str(project / Gold().links))
-    pairs = read_gold_set(gold, src_lang="en", tgt_lang="fr")
+    demo = Gold()
+    text = str(project / demo.text[0])
+    pairs = read_gold_set(Gold(name="demo", pair="en-fr", text=(text,), links=text))
     assert len(pairs) >= 150
     assert all(locate_words(item.pair.tgt_text, list(item.pair.tgt_words)) for item in pairs)
 
@@ -71,7 +72,7 @@ def test_the_demo_has_gold(project: Path) -> None:
         ("a b\n", "1-1\n", 1, r"gold\.text: .*text, line 1: must be `source \|\|\| target`, but it is 'a b'"),
         ("a ||| b ||| c\n", "1-1\n", 1, r"text, line 1: must be .*'a \|\|\| b \|\|\| c'"),
         ("a ||| b\n", "1p1\n", 1, r"links: a gold set needs a sure link \(i-j\) or more, but there is none"),
-        ("a ||| b\n", "1-1 1:1\n", 1, r"links, line 1: links are i-j \(sure\) or ipj.*'1:1'"),
+        ("a ||| b\n", "1-1 1:1\n", 1, r"links, line 1: links must be in a form.*'1-1 1:1'"),
         ("a ||| b\n", "0-0\n", 1, r"links, line 1: words are numbered from 1, but there is 0-0; is the file's first"),
         (
             "a ||| b\n",
@@ -108,14 +109,15 @@ def test_words_that_cannot_be_located_are_refused(tmp_path: Path, monkeypatch: p
 @pytest.mark.realdata
 def test_the_hansards_are_whole(shared_data: Path) -> None:
     folder = shared_data / "gold/hansards"
-    gold = Gold(text=str(folder / "enfr.src-tgt"), links=str(folder / "enfr.gold"), base=1)
-    pairs = read_gold_set(gold, src_lang="en", tgt_lang="fr")
+    files = {"text": (str(folder / "enfr.src-tgt"),), "links": str(folder / "enfr.gold")}
+    gold = Gold(name="hansards", pair="en-fr", **files, base=1)
+    pairs = read_gold_set(gold)
     assert [item.pair.pair_id for item in pairs] == list(range(447))
     assert sum(len(item.pair.src_words) for item in pairs) == 7020
     assert sum(len(item.links.sure) for item in pairs) == 4038
     assert sum(len(item.links.possible) for item in pairs) == 13400
     with pytest.raises(PipelineError, match=r"numbered from 0, but a link joins .*check base"):
-        read_gold_set(gold.model_copy(update={"base": 0}), src_lang="en", tgt_lang="fr")
+        read_gold_set(gold.model_copy(update={"base": 0}))
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
@@ -135,5 +137,5 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"hand-aligned pairs, but .* is not there or none; run `dvc repro corpus`"):
         read_gold(tmp_path / "gold.parquet")
     write_pairs(tmp_path / "gold.parquet", [item.pair for item in read(tmp_path)])
-    with pytest.raises(PipelineError, match=r"must hold the columns set, pair_id, .*; run `dvc repro corpus`"):
+    with pytest.raises(PipelineError, match=r"must hold the columns set, languages, .*; run `dvc repro corpus`"):
         read_gold(tmp_path / "gold.parquet")

@@ -13,7 +13,7 @@ from pipeline.alignment.gold import score_counts
 from pipeline.alignment.halves import HashedResampler, split_in_halves
 from pipeline.alignment.head_tests import chosen_heads, head_plans, head_table, judged_views, read_heads
 from pipeline.alignment.heads import mutual_argmax
-from pipeline.alignment.inputs import Inputs, Split
+from pipeline.alignment.inputs import GoldSet, Inputs, Split
 from pipeline.alignment.measure import measure
 from pipeline.alignment.plan_tests import PlanSample, plan_rows
 from pipeline.alignment.planlike import PLAN, SIMILARITY, Layer, Parameters, model_rows
@@ -130,8 +130,8 @@ def inputs_of(kind, *, gold=True, n_pairs=80):
     pairs, links = text(n_pairs)
     split = Split(manifest(n_pairs), planted(kind, pairs, links))
     by_hand = {pair_id: GoldLinks(own, NO_LINKS) for pair_id, own in links.items()}
-    more = {"gold_blocks": split, "gold": by_hand, "gold_pairs": pairs} if gold else {}
-    return Inputs(pairs=pairs, links=links, trained=split, **more)
+    sets = [GoldSet("own", "en-fr", by_hand, split, pairs)] if gold else []
+    return Inputs(pairs=pairs, links=links, trained=split, gold_sets=sets)
 
 
 def verdicts(kind, tmp_path, *, gold=True):

@@ -187,7 +187,7 @@ def test_blocks(done, paper, name, n_layers, n_heads, n_parameters):
     from pipeline.attention.store import read_blocks, read_manifest
 
     folder, _ = done
-    for split, n in (("trained", N_PAIRS), ("random_init", N_PAIRS), ("gold", 210)):
+    for split, n in (("trained", N_PAIRS), ("random_init", N_PAIRS), ("gold-demo", 210)):
         manifest = read_manifest(folder / "data/attention" / name / split)
         assert manifest["revision"] == paper["translators"][name]["revision"]
         assert manifest["n_pairs"] + sum(manifest["skipped"].values()) == n

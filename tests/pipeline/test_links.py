@@ -243,8 +243,8 @@ def test_how_right_the_links_are(
 ) -> None:
     """Unique links must be right in 80 % and more (sure), those of the first occurrence in clearly fewer."""
     folder = shared_data / "gold/hansards"
-    gold = Gold(text=str(folder / "enfr.src-tgt"), links=str(folder / "enfr.gold"), base=1)
-    hansards = read_gold_set(gold, src_lang="en", tgt_lang="fr")
+    files = {"text": (str(folder / "enfr.src-tgt"),), "links": str(folder / "enfr.gold")}
+    hansards = read_gold_set(Gold(name="hansards", pair="en-fr", **files, base=1))
     muse = read_lexicon(shared_data / "muse/en-fr.txt")
     how = LookUp.make(muse, lemmas="simplemma", src_lang="en", tgt_lang="fr")
     found = link_pairs([item.pair for item in hansards], how, policy=policy)

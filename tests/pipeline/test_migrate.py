@@ -45,12 +45,13 @@ def test_a_shipped_file_of_before_becomes_the_shipped_file_of_today(name, write,
     text = (OLD / name).read_text(encoding="utf-8")
     path = write(text)
     with pytest.raises(
-        PipelineError, match=r"params\.yaml: written for an older version \(align\.convention is"
+        PipelineError,
+        match=r"params\.yaml: written for an older version \(align\.convention is .*, gold \(one set\) is",
     ) as error:
         load_params(path, check_paths=False)
     assert str(error.value).endswith(f"; run `python -m pipeline migrate {path}`")
     assert "\n" not in str(error.value)
-    assert [step.was for step in migrate(path)] == ["align.convention"]
+    assert [step.was for step in migrate(path)] == ["align.convention", "gold (one set)"]
     new = path.read_text(encoding="utf-8")
     assert read(new)["convention"] == "corrected"
     comments = [re.findall(r"#.*", t) for t in (text, new)]
@@ -61,6 +62,9 @@ def test_a_shipped_file_of_before_becomes_the_shipped_file_of_today(name, write,
     assert lines[at - 1] == lines[at + 1] == ""
     assert lines[at + 2].startswith("corpus:")
     kept = [line for line in text.splitlines() if not line.startswith("  convention:")]
+    gold = next(i for i, line in enumerate(kept) if line.startswith("gold:")) + 1
+    named = ["  - name: gold" if name == "newstest.yaml" else "  - name: demo", "    pair: en-fr"]
+    kept[gold : gold + 3] = named + [f"  {line}" for line in kept[gold : gold + 3]]
     assert lines[:at] + lines[at + 2 :] == kept
 
 
@@ -131,8 +135,54 @@ def test_convention_moves_to_the_top(old, new, write):
 
 
 @pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        # comments, also between and before the keys, and what follows
+        (
+            "corpus: {pair: de-en}\ngold:  # a\n  # b\n  text: x  # c\n\n  # d\n  links: y\n# e\nreport: {}\n",
+            "corpus: {pair: de-en}\ngold:  # a\n  - name: gold\n    pair: de-en\n    # b\n    text: x  # c\n\n    # d\n"
+            "    links: y\n# e\nreport: {}\n",
+        ),
+        # the demo's, at the end of a file without a last newline; another indentation
+        ("gold:\n    base: 0", "gold:\n    - name: demo\n      pair: en-fr\n      base: 0"),
+        # in braces, over lines, empty, as JSON
+        (
+            "gold: {text: x,\n  links: y} # a\n",
+            'gold: [{"name": "gold", "pair": "en-fr", text: x,\n  links: y}] # a\n',
+        ),
+        ("gold: {}\n", 'gold: [{"name": "demo", "pair": "en-fr"}]\n'),
+        (
+            '{"gold": {"text": "x", "links": "y"}, "words": {}}',
+            '{"gold": [{"name": "gold", "pair": "en-fr", "text": "x", "links": "y"}], "words": {}}',
+        ),
+        # line ends of Windows
+        (
+            "gold:\r\n  text: x # é\r\n",
+            "gold:\r\n  - name: gold\r\n    pair: en-fr\r\n    text: x # é\r\n",
+        ),
+    ],
+)  # fmt: skip
+def test_one_gold_set_becomes_a_list_of_sets(old, new, write):
+    path = write(old)
+    assert [step.was for step in migrate(path)] == ["gold (one set)"]
+    assert path.read_bytes().decode("utf-8") == new
+    assert migrate(path) == []
+
+
+@pytest.mark.parametrize("text", ["gold: null\n", "gold: []\n", "gold:\n- {name: a, pair: en-fr}\n", "words: {}\n"])
+def test_gold_sets_of_today_are_left_alone(text, write):
+    path = write(text)
+    assert migrate(path) == []
+    assert path.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(
     ("text", "match"),
     [
+        *[
+            (text, r"gold \(one set\) must stand as a key of its own to become a list")
+            for text in ("a: &x {base: 0}\ngold: *x\n", "gold: &x {base: 0}\na: *x\n", "gold: &x\n  base: 0\na: *x\n")
+        ],
         (
             "convention: paper\nalign: {convention: notebook}\n",
             r"convention: must be said once, but it is 'paper' and align\.convention is 'notebook'; remove align\.",
@@ -155,7 +205,11 @@ def test_what_cannot_be_renewed_is_one_line_and_left_alone(text, match, write):
 
 def test_the_command_says_what_it_changed(capsys, write):
     path = write((OLD / "demo.yaml").read_text(encoding="utf-8"))
-    assert run(capsys, "migrate", path) == (0, [f"{path}: align.convention is now the top-level key convention"], [])
+    said = [
+        f"{path}: align.convention is now the top-level key convention",
+        f"{path}: gold (one set) is now a list of sets with a name and a pair each",
+    ]
+    assert run(capsys, "migrate", path) == (0, said, [])
     assert run(capsys, "migrate", path) == (0, [f"{path}: nothing to change"], [])
     code, lines, errors = run(capsys, "migrate", path.with_name("nowhere.yaml"))
     assert (code, lines) == (1, [])

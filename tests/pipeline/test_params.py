@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.errors import PipelineError
-from pipeline.params import Params, load_params, named_paths
+from pipeline.params import Gold, Params, load_params, named_paths
 
 SHIPPED = ("params.yaml", "params/demo.yaml", "params/paper.yaml", "params/newstest.yaml", "params/e5.yaml")
 FILES = {"source": "files", "src": ["a.en"], "tgt": ["a.fr"]}
@@ -64,7 +64,7 @@ def test_shipped_files_load_and_hold_every_key(project: Path, name: str) -> None
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_key_is_explained_by_a_comment(project: Path, name: str) -> None:
     lines = (project / name).read_text(encoding="utf-8").splitlines()
-    explained = {match[1] for line in lines if (match := re.match(r"\s*([a-z_]+):.*\s# \S", line))}
+    explained = {match[1] for line in lines if (match := re.match(r"\s*(?:- )?([a-z_]+):.*\s# \S", line))}
     keys = {
         key
         for block in Params().model_dump().values()
@@ -72,7 +72,7 @@ def test_every_key_is_explained_by_a_comment(project: Path, name: str) -> None:
         for key in block
         if not key.startswith("mini-")
     }
-    keys |= set(Params().translators["mini-mbert"].model_dump()) | set(Params.model_fields)
+    keys |= set(Params().translators["mini-mbert"].model_dump()) | set(Params.model_fields) | set(Gold.model_fields)
     assert keys - explained - {"mini-marian", "mini-mbert"} == set()
 
 
@@ -84,8 +84,7 @@ def test_the_paper_is_pinned_and_the_newstest_is_the_demo_on_other_text(project:
     assert paper.translators["mbert"].positions == "continue"
     news = load_params(project / "params/newstest.yaml", check_paths=False)
     assert news.translators == Params().translators
-    assert news.gold is not None
-    assert (news.sample.n_pairs, news.align.transport_pairs, news.gold.base) == (2_000, 500, 1)
+    assert (news.sample.n_pairs, news.align.transport_pairs, news.gold[0].base) == (2_000, 500, 1)
 
 
 def test_the_encoder_differs_from_the_newstest_in_its_model_only(project: Path) -> None:
@@ -136,8 +135,12 @@ def test_a_joint_encoder_counts_on_unless_told_otherwise(tmp_path: Path) -> None
     assert params.translators["joint"].positions == "continue"
 
 
-def test_gold_may_be_null(tmp_path: Path) -> None:
-    assert load(tmp_path, gold=None).gold is None
+def test_gold_may_be_null_or_any_number_of_sets(tmp_path: Path) -> None:
+    assert load(tmp_path, gold=None).gold == load(tmp_path, gold=[]).gold == ()
+    other = {"name": "de", "pair": "de-en", "text": ["a.de", "a.en"], "links": "a.naacl", "base": 1}
+    demo, own = load(tmp_path, gold=[{}, other]).gold
+    assert (demo, own.text, own.src_lang, own.tgt_lang) == (Gold(), ("a.de", "a.en"), "de", "en")
+    assert own.model_dump()["text"] == other["text"] and demo.model_dump()["text"] == demo.text[0]
 
 
 @pytest.mark.parametrize(
@@ -148,14 +151,27 @@ def test_gold_may_be_null(tmp_path: Path) -> None:
         ({"sample": {"n_pair": 3}}, r"sample\.n_pair: no such key; did you mean n_pairs\?"),
         ({"corpus": {"n_pairs": 3}}, r"corpus\.n_pairs: no such key; did you mean sample\.n_pairs\?"),
         ({"words": {"zzz": 3}}, r"words\.zzz: no such key; known keys: lemmas"),
-        ({"gold": {"bass": 0}}, r"gold\.bass: no such key; did you mean base\?"),
+        ({"gold": [{"bass": 0}]}, r"gold\.0\.bass: no such key; did you mean base\?"),
+        (
+            {"gold": {"base": 0}},
+            r"older version \(gold \(one set\) is now a list of sets.*; run `python -m pipeline mig",
+        ),
+        ({"gold": [{}, {}]}, r"gold\.name: each value at most once, but 'demo' is there twice; remove one"),
+        ({"gold": [{"name": "a/b"}]}, r"gold\.0\.name: must look like .*'a/b'"),
+        ({"gold": [{"pair": "fr-fr"}]}, r"gold\.0\.pair: two different languages.*'fr-fr'; write en-fr"),
+        ({"gold": [{"name": "a", "links": "b"}]}, r"gold\.0\.pair: a set of your own has a name and a pair.*missing"),
+        (
+            {"gold": [{"name": "a", "pair": "en-fr", "text": ["a", "b", "c"]}]},
+            r"gold\.0\.text: one file with both sides, or two, source then target, but there are 3; remove",
+        ),
+        ({"gold": [{"format": "talp"}]}, r"gold\.0\.format: .*'pharaoh'.*but it is 'talp'"),
         ({"sample": {"n_pairs": "240"}}, r"sample\.n_pairs: should be a valid integer, but it is '240'"),
         ({"sample": {"n_pairs": 0}}, r"sample\.n_pairs: should be greater than or equal to 1, but it is 0"),
         ({"sample": {"n_pairs": True}}, r"sample\.n_pairs: should be a valid integer, but it is True"),
         ({"sample": {"seed": -1}}, r"sample\.seed: .* 0, but it is -1"),
         ({"corpus": {"source": "file"}}, r"corpus\.source: .*'files'.*'file'; did you mean files\?"),
-        ({"gold": {"base": 2}}, r"gold\.base: should be less than or equal to 1, but it is 2; correct it"),
-        ({"gold": {"base": True}}, r"gold\.base: should be a valid integer, but it is True"),
+        ({"gold": [{"base": 2}]}, r"gold\.0\.base: should be less than or equal to 1, but it is 2; correct it"),
+        ({"gold": [{"base": True}]}, r"gold\.0\.base: should be a valid integer, but it is True"),
         ({"align": {"level": 95}}, r"align\.level: should be less than 1, but it is 95"),
         ({"certify": {"reg": 0}}, r"certify\.reg: should be greater than 0, but it is 0"),
         ({"learn": {"prompts": []}}, r"learn\.prompts: .* at least 1 item"),
@@ -211,8 +227,8 @@ def test_gold_may_be_null(tmp_path: Path) -> None:
             r"lexicon\.source: muse has no fr-ru \(corpus\.pair\).*; use source: files",
         ),
         (
-            {"corpus": FILES | {"pair": "fr-en"}, "lexicon": {"source": "muse"}},
-            r"gold: the demo's links are en-fr, but corpus\.pair is 'fr-en'; use null",
+            {"gold": [{"pair": "fr-en"}]},
+            r"gold\.0\.pair: the demo's links are en-fr, but it is 'fr-en'; name files of your own",
         ),
         (
             {"corpus": FILES | {"pair": "en-zh"}, "gold": None, "lexicon": {"source": "files", "path": "a"}},
@@ -231,7 +247,9 @@ def test_a_smaller_sample_is_always_possible(tmp_path: Path) -> None:
     assert load(tmp_path, sample={"n_pairs": 1}).align.transport_pairs > 1
 
 
-@pytest.mark.parametrize("block", [name for name in Params.model_fields if name not in ("convention", "translators")])
+@pytest.mark.parametrize(
+    "block", [name for name in Params.model_fields if name not in ("convention", "gold", "translators")]
+)
 def test_a_misspelt_key_names_the_right_one(tmp_path: Path, block: str) -> None:
     fields = list(getattr(Params(), block).model_dump())
     for key in fields:
@@ -293,7 +311,7 @@ def test_paths_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     changes = {
         "corpus": {"source": "files", "file": "text.tsv"},
         "lexicon": {"source": "files", "path": "lexicon.txt"},
-        "gold": {"text": "gold.txt", "links": "gold.links"},
+        "gold": [{"name": "own", "pair": "en-fr", "text": ["gold.en", "gold.fr"], "links": "gold.links"}],
         "translators": {
             "here": {"model": "some/deep/folder", "reads": "cross"},
             "hub": {"model": "owner/name", "reads": "cross"},
@@ -303,9 +321,10 @@ def test_paths_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(PipelineError, match=r"corpus\.file: must be there .*'text\.tsv' is not") as caught:
         load_params(path)
     keys = [line.split(": ")[1] for line in str(caught.value).splitlines()]
-    expected = ["corpus.file", "lexicon.path", "gold.text", "gold.links", "translators.here.model"]
+    of_gold = ["gold.0.text", "gold.0.text[1]", "gold.0.links"]
+    expected = ["corpus.file", "lexicon.path", *of_gold, "translators.here.model"]
     assert keys == expected
-    for name in ("text.tsv", "lexicon.txt", "gold.txt", "gold.links"):
+    for name in ("text.tsv", "lexicon.txt", "gold.en", "gold.fr", "gold.links"):
         (tmp_path / name).touch()
     (tmp_path / "some/deep/folder").mkdir(parents=True)
     assert load_params(path) == load_params(path, check_paths=False)

@@ -202,6 +202,22 @@ def test_no_gold_no_explorer(measured, undrawn, tmp_path):
     assert "report.explorer_pairs: 0" in text and "explorer-data" not in text
 
 
+def test_every_gold_set_has_rows_and_what_is_doubtful_is_said(measured):
+    from pipeline.report.tables import best_error_table, error_table
+
+    t = measured.translators[0]
+    alone = best_error_table([t])
+    doubt = {"says": "the error rate is 80.00, but 20.00 turned"}
+    more = {**t.summary["gold"], "set": "ro-en", "best": t.summary["best"]["aer"], "doubt": doubt}
+    both = pd.concat([t.aer, t.aer.assign(set="ro-en")], ignore_index=True)
+    several = measured.with_tables(measured.with_summary(t, more_gold=[more]), aer=both)
+    table = best_error_table([several])
+    assert table.rows[: len(alone.rows)] == alone.rows, "the first set as before"
+    assert [[*row[:1], "ro-en", *row[2:]] for row in alone.rows] == table.rows[len(alone.rows) :]
+    assert table.caption == f"{alone.caption} Doubtful: {t.name}, ro-en: {doubt['says']}"
+    assert {row[0] for row in error_table(several).rows} == {"demo", "ro-en"}
+
+
 def test_words_of_a_corpus_stay_words(hostile_page, hostile):
     allowed = {"script", "style", "svg", "title", "meta", "section", "bdi"}
     tags = {tag for tag, _, _ in hostile_page.elements}
@@ -337,7 +353,7 @@ def test_the_stage_writes_what_it_promises(measured, undrawn, tmp_path, monkeypa
     _copy(measured.project.root, tmp_path)
     for name in ("mini-marian", "mini-mbert"):
         (tmp_path / "data" / "demo" / name).mkdir(parents=True)
-    params = measured.project.params.model_copy(update={"gold": None})
+    params = measured.project.params.model_copy(update={"gold": ()})
     (tmp_path / "params.yaml").write_text(parameters_yaml(params), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     main()

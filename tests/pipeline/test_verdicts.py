@@ -172,6 +172,19 @@ def test_errors_against_hand_made_links_are_held_against_position(source, questi
     assert set(others) == {"supported"}
 
 
+def test_further_gold_sets_stand_beside_the_first():
+    translator = planted(gold=GOLD)
+    below = {source: _error(source, *BELOW) for source in ("attention", "embedding")}
+    more = replace(translator, summary=translator.summary | {"more_gold": [{"set": "ro-en", "best": below}]})
+    found, claims = decided(more)
+    assert found == decided(translator)[0], "what the first set decides stays"
+    beside = {claim.id: claim for claim in claims if claim.claim == "below_position_error" and claim.role == "beside"}
+    assert set(beside) == {"aer_attention_below_position_ro-en", "aer_embedding_below_position_ro-en"}
+    claim = beside["aer_attention_below_position_ro-en"]
+    assert (claim.verdict, claim.where) == ("not supported", "ro-en: attention, layer 2, argmax tgt")
+    assert claim.comparison.endswith("than those from position, on the set ro-en.")
+
+
 def test_best_layers_are_judged_on_the_sentences_on_which_they_were_not_chosen():
     found, _ = decided(
         planted(gold=GOLD, changed={("match", "position", "all"): BELOW, ("pointing", "dictionary", "all"): BELOW})
@@ -225,6 +238,7 @@ def test_what_no_row_answers_is_untested_and_says_why():
     claims = unmeasured(translator_estimates([bare]))
     assert {claim.verdict for claim in claims} == {"untested"}
     why = {(claim.claim, claim.question): claim.why for claim in claims}
+<<<<<<< HEAD
     assert why["rises", "grows_with_depth"] == "a trend needs three layers or more"
     assert why[POINTS, "finds_translations"] == "no layer could be scored"
     assert why[PLAN, "is_a_plan"] == "there are too few sentences to fit anything"
@@ -233,6 +247,15 @@ def test_what_no_row_answers_is_untested_and_says_why():
     assert found[1].finding == "Not measured: a trend needs three layers or more."
     assert sentence(found, ["planted"], demo=False).startswith("Nothing is known, for planted: whether attention")
     assert unmeasured(translator_estimates([planted(gold=GOLD)])) == []
+=======
+    assert why["grows_with_depth", "grows_with_depth"] == "a translator of one layer has no first and last"
+    assert why["above_controls", "finds_translations"] == "no control was run"
+    assert "gold: []" in why["below_position_error", "embeddings_match"]
+    lines = in_short(claims, ["planted"])
+    assert [line.verdict for line in lines] == ["not measured"] * 5 and "one layer" in lines[0].missing
+    gold = dict.fromkeys(("attention", "embedding"), ABOVE)
+    assert unmeasured(translator_estimates([planted(gold=gold)])) == []
+>>>>>>> gold
 
 
 def answered(measured):
@@ -330,7 +353,7 @@ def test_errors_of_all_translators_stand_in_one_table(metrics):
     table = pd.read_csv(metrics / "aer.csv")
     parts = [pd.read_csv(metrics / "translators" / name / "aer.csv").assign(translator=name) for name in NAMES]
     pd.testing.assert_frame_equal(table, pd.concat(parts, ignore_index=True)[table.columns])
-    assert list(table.columns[:5]) == ["translator", "source", "view", "layer", "method"]
+    assert list(table.columns[:5]) == ["translator", "set", "source", "view", "layer"]
 
 
 def test_the_same_metrics_give_the_same_bytes(metrics):
@@ -357,7 +380,7 @@ def test_missing_metrics_are_named(metrics, name):
     [
         ("translators/mini-mbert/paired.csv", ",".join(PAIRED[:-1]) + ",p_holm\n", "p"),
         ("translators/mini-mbert/summary.json", '{"schema": 2, "best": {}}', "other_side_mass"),
-        ("translators/mini-mbert/aer.csv", "source,view\n", "layer"),
+        ("translators/mini-mbert/aer.csv", "set,source,view\n", "layer"),
         ("certificate.json", '{"schema": 2, "claims": [{"id": "theorem_x"}]}', "statement"),
     ],
 )

@@ -15,11 +15,12 @@ def text(shared_data):
     from pipeline.params import Gold, Sample
 
     hansards = shared_data / "gold" / "hansards"
-    settings = Gold(text=str(hansards / "enfr.src-tgt"), links=str(hansards / "enfr.gold"), base=1)
+    files = {"text": (str(hansards / "enfr.src-tgt"),), "links": str(hansards / "enfr.gold")}
+    settings = Gold(name="hansards", pair="en-fr", **files, base=1)
     years = range(2008, 2014)
     sides = [[str(shared_data / "newstest" / f"newstest{y}.{lang}") for y in years] for lang in ("en", "fr")]
     newstest, _ = select_pairs(parallel_files(*sides), Sample(n_pairs=2000), src_lang="en", tgt_lang="fr")
-    gold = [item.pair for item in read_gold_set(settings, src_lang="en", tgt_lang="fr")]
+    gold = [item.pair for item in read_gold_set(settings)]
     return {"gold": gold, "newstest": newstest}
 
 

@@ -121,14 +121,16 @@ def data_table(params: Params, selection: Mapping, links: Mapping) -> Table:
             LICENCES["dictionary", lexicon],
         ],
     ]
-    if params.gold is not None:
-        demo = params.gold.links.startswith(DEMO_FOLDER)
+    for gold in params.gold:
+        demo = gold.links.startswith(DEMO_FOLDER)
         licence = (
             LICENCES["text", "demo"]
             if demo
             else "files of the user; their licence applies (Hansards gold set: research use)"
         )
-        rows.append(["hand-made links", params.gold.links, f"words numbered from {params.gold.base}", licence])
+        rows.append(
+            [f"hand-made links, {gold.name}", gold.links, f"{gold.pair}, words numbered from {gold.base}", licence]
+        )
     return Table(["what", "which", "files", "terms"], rows, n_labels=4, wraps=True)
 
 
@@ -153,12 +155,11 @@ def dropped_table(
                 _reasons(t.dropped),
             ]
         )
-        gold = t.summary.get("gold")
-        if gold is not None:
+        for gold, _ in t.gold_sets:
             missing = {"without blocks": gold.get("n_without_blocks", 0), **gold.get("skipped", {})}
             rows.append(
                 [
-                    "align, hand-made links",
+                    f"align, hand-made links, {gold['set']}",
                     t.name,
                     count(gold["n_pairs"] + gold.get("n_without_blocks", 0)),
                     count(gold["n_pairs"]),

@@ -120,20 +120,23 @@ def all_tables(t: TranslatorMetrics) -> list[Table]:
 
 
 def best_error_table(translators: Sequence[TranslatorMetrics]) -> Table:
-    """Return the alignment error of the best setting of every source beside the baselines, in per cent."""
-    rows = []
+    """Return the alignment error of the best setting of every source and set beside the baselines, in per cent."""
+    rows, doubtful = [], []
     for t in translators:
-        if t.summary.get("gold") is None:
-            continue
-        for source in ("attention", "embedding"):
-            best = t.summary["best"]["aer"][source]
-            where = f"layer {best['layer']}" + (f", {label_of(best['view'])}" if best["view"] else "")
-            rows.append([t.name, SOURCES[source], where, reason(best["method"]), _error(best), count(best["n_pairs"])])
-        baselines = t.aer[t.aer["source"] == "baseline"].sort_values("aer", kind="stable")
-        for _, row in baselines.head(1).iterrows():
-            rows.append([t.name, "best baseline", "–", reason(row["method"]), _error(row), count(row["n_pairs"])])
-    head = ["translator", "from", "layer", "method", "AER %", "n"]
-    return Table(head, rows, n_labels=4, caption=text("translations", "errors"))
+        for gold, settings in t.gold_sets:
+            for source in ("attention", "embedding"):
+                best = settings[source]
+                where = f"layer {best['layer']}" + (f", {label_of(best['view'])}" if best["view"] else "")
+                found = [SOURCES[source], where, reason(best["method"]), _error(best), count(best["n_pairs"])]
+                rows.append([t.name, gold["set"], *found])
+            baselines = t.aer[(t.aer["source"] == "baseline") & (t.aer["set"] == gold["set"])]
+            for _, row in baselines.sort_values("aer", kind="stable").head(1).iterrows():
+                found = ["best baseline", "–", reason(row["method"]), _error(row), count(row["n_pairs"])]
+                rows.append([t.name, gold["set"], *found])
+            if gold.get("doubt"):
+                doubtful.append(f"Doubtful: {t.name}, {gold['set']}: {gold['doubt']['says']}")
+    head = ["translator", "set", "from", "layer", "method", "AER %", "n"]
+    return Table(head, rows, n_labels=5, caption=" ".join([text("translations", "errors"), *doubtful]))
 
 
 def _error(row: dict | pd.Series) -> str:
@@ -146,12 +149,11 @@ def error_table(t: TranslatorMetrics) -> Table:
     for _, row in t.aer.iterrows():
         layer = "–" if pd.isna(row["layer"]) else str(row["layer"])
         view = label_of(row["view"]) if row["view"] else "–"
-        shares = [number(100 * float(row[key]), 1) for key in ("precision", "recall", "f1")]
-        rows.append(
-            [SOURCES[row["source"]], view, layer, reason(row["method"]), _error(row), *shares, count(row["n_pairs"])]
-        )
-    head = ["from", "view", "layer", "method", "AER %", "precision %", "recall %", "F1 %", "n"]
-    return Table(head, rows, n_labels=4, caption=f"{t.name}: every setting, on all hand-aligned sentences.")
+        shares = [number(100 * float(row[key]), 1) for key in ("precision", "recall", "f1", "unaligned_f1")]
+        found = [SOURCES[row["source"]], view, layer, reason(row["method"]), _error(row), *shares]
+        rows.append([row["set"], *found, count(row["n_pairs"])])
+    head = ["set", "from", "view", "layer", "method", "AER %", "precision %", "recall %", "F1 %", "unaligned F1 %", "n"]
+    return Table(head, rows, n_labels=5, caption=text("translations", "all_errors", name=t.name))
 
 
 def mass_tables(t: TranslatorMetrics) -> list[Table]:

@@ -1,0 +1,66 @@
+"""What one translator reads: the corpus with every kind of weights, and each set of hand-aligned sentences."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pipeline.attention.load import Control
+from pipeline.corpus.gold import GoldPair, by_set
+from pipeline.corpus.pairs import SentencePair
+from pipeline.errors import PipelineError
+from pipeline.params import Extract
+
+_GOLD = "gold-"
+
+
+@dataclass(frozen=True)
+class Job:
+    """Sentences to be read with one kind of weights.
+
+    Attributes
+    ----------
+    split : str
+        The folder of the blocks: a control's name, with a number from its second seed on, or `gold-SET`.
+    control : str
+        Which weights.
+    settings : Extract
+        With the seed of this draw, and how many pairs keep every head: all of a gold set.
+    pairs : sequence of SentencePair
+    languages : str
+        Of the sentences, source-target.
+    """
+
+    split: str
+    control: Control
+    settings: Extract
+    pairs: Sequence[SentencePair]
+    languages: str
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Name the gold set in an error: its languages may be none that the translator knows.
+
+        Raises
+        ------
+        PipelineError
+            What was raised, with the set before it.
+        """
+        try:
+            yield
+        except PipelineError as error:
+            if not self.split.startswith(_GOLD):
+                raise
+            message = f"gold set {self.split.removeprefix(_GOLD)} ({self.languages}): {error}; or leave the set out"
+            raise PipelineError(message) from None
+
+
+def jobs(settings: Extract, pairs: Sequence[SentencePair], gold: Sequence[GoldPair], languages: str) -> list[Job]:
+    """Return what is to be read, the corpus (in its languages) first; a gold set is read with the trained weights."""
+    found = [
+        Job(split, control, settings.model_copy(update={"seed": seed}), pairs, languages)
+        for split, control, seed in settings.splits
+    ]
+    for name, own in by_set(gold).items():
+        all_heads = settings.model_copy(update={"heads_pairs": len(own)})
+        found.append(Job(f"{_GOLD}{name}", "trained", all_heads, [item.pair for item in own], own[0].languages))
+    return found
