@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.corpus.characters import without_invisible
 from pipeline.corpus.files import read_lines
 from pipeline.errors import PipelineError
+
+_APOSTROPHES = dict.fromkeys(map(ord, "\u2018\u2019\u201b\u02bc\u2032\uff07"), "'")
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,8 @@ class Lexicon:
 
 
 def look_up_form(word: str) -> str:
-    """Return the word as dictionaries are searched for it: NFC, lower case, straight apostrophe."""
-    return unicodedata.normalize("NFC", word).lower().replace("\u2019", "'")
+    """Return the word as dictionaries are searched for it: NFC, lower case, straight apostrophe, nothing invisible."""
+    return unicodedata.normalize("NFC", without_invisible(word)).lower().translate(_APOSTROPHES)
 
 
 def read_lexicon(path: str | Path, *, source: str = "files", licence: str | None = None) -> Lexicon:

@@ -93,3 +93,16 @@ class TestTokenise:
 
         with pytest.raises(PipelineError, match=r"must give character spans .* got SlowTokenizer; convert it"):
             check_tokenizer(SlowTokenizer())
+
+
+def test_marks_and_joiners_that_a_tokeniser_drops_are_no_loss():
+    # x, a circumflex that is dropped, y; two Persian letters around a dropped joiner
+    shares = _map("x\u0302y \u06cc\u200c\u062e", ["x\u0302y", "\u06cc\u200c\u062e"], [(0, 1), (2, 3), (4, 5), (6, 7)])
+    np.testing.assert_array_equal(shares, [[1, 1, 0, 0], [0, 0, 1, 1]])
+
+
+def test_a_word_without_a_token_is_refused():
+    from pipeline.attention.word_map import UnmappableError
+
+    with pytest.raises(UnmappableError, match=r"lost some of '\\u0301' in"):
+        _map("a \u0301 b", ["a", "\u0301", "b"], [(0, 1), (4, 5)])
