@@ -1,13 +1,13 @@
 """The blocks of params.yaml about text: corpus, sample, words, dictionary and hand-made links."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from pipeline.params.base import Block, Count, Seed, Text, Texts, only_for, refuse
 
-TABLE_SUFFIXES = (".tsv", ".parquet", ".jsonl")
+TABLE_SUFFIXES = (".tsv", ".parquet", ".jsonl", ".tmx")
+PACKED_SUFFIXES = (".gz", ".zip", ".zst", ".xz", ".bz2")
 DEMO_PAIR = "en-fr"
 DEMO_PAIRS = "data/demo/pairs.tsv"
 # The pairs that the hub's wmt/wmt14 holds, each of which can be read in either direction.
@@ -24,6 +24,14 @@ MUSE_PAIRS = frozenset(
     | {f"{lang}-en" for lang in MUSE_WITH_ENGLISH}
     | {f"{one}-{other}" for one in MUSE_WITH_EACH_OTHER for other in MUSE_WITH_EACH_OTHER if one != other}
 )
+
+
+def table_suffix(path: str) -> str:
+    """Return which kind of table a file name says, packed or not: `.tsv` of `text.tsv.gz`; empty if none."""
+    name = path.lower()
+    for packed in PACKED_SUFFIXES:
+        name = name.removesuffix(packed)
+    return next((suffix for suffix in TABLE_SUFFIXES if name.endswith(suffix)), "")
 
 
 class Corpus(Block):
@@ -65,8 +73,11 @@ class Corpus(Block):
     def _files_agree(self) -> None:
         if self.file is not None:
             only_for(self, ("src", "tgt"), "either src and tgt or file, not both")
-            if Path(self.file).suffix not in TABLE_SUFFIXES:
-                refuse(f"file: must end in {', '.join(TABLE_SUFFIXES)}, but it is {self.file!r}")
+            if not table_suffix(self.file):
+                refuse(
+                    f"file: must end in {', '.join(TABLE_SUFFIXES)} (packed: {', '.join(PACKED_SUFFIXES)} behind it), "
+                    f"but it is {self.file!r}; rename or convert it"
+                )
         elif self.src is None or self.tgt is None:
             missing = [key for key in ("src", "tgt") if getattr(self, key) is None]
             refuse(f"{missing[0]}: source: files needs src and tgt, or file, but it is null; name the text files")
