@@ -15,7 +15,7 @@ from pipeline.corpus.decode import read_text
 from pipeline.corpus.tmx import read_tmx
 from pipeline.corpus.unpack import read_packed
 from pipeline.errors import PipelineError
-from pipeline.params.texts import TABLE_SUFFIXES, table_suffix
+from pipeline.params import TABLE_SUFFIXES, table_suffix
 
 _NESTED = "translation"
 """The column in which WMT's releases keep both sides."""

@@ -48,7 +48,11 @@ def normalise(text: str, lang: str) -> str:
     text = drop_unseen(_ENTITY.sub(lambda entity: html.unescape(entity[0]), text).translate(_CLEAN))
     # Spaces first: Moses would write the French 12 345 as 12,345, another number.
     text = one_form(" ".join(unicodedata.normalize("NFC", text).split()))
-    text = " ".join(normalise_punctuation(text, lang).split())
+    return close_gaps(" ".join(normalise_punctuation(text, lang).split()), lang)
+
+
+def close_gaps(text: str, lang: str) -> str:
+    """Return the text without the space after a French elision, or inside of an English negation."""
     if lang == "fr":
         return _LOOSE_ELISION.sub(r"\1'", text)
     return _LOOSE_NEGATION.sub(r"\1'\2", text) if lang == "en" else text

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.params.base import Block, Count, Seed, Text, Texts, only_for, refuse
 
@@ -107,9 +107,15 @@ class Sample(Block):
         return self
 
 
-class Words(Block):
-    """How words are looked up."""
+def _no_number(value: object) -> object:
+    """Return the value, but a number as text: to Python, 1 is True."""
+    return value if isinstance(value, bool) or not isinstance(value, int | float) else str(value)
 
+
+class Words(Block):
+    """What the words of a sentence are, and how they are looked up."""
+
+    pretokenised: Annotated[Literal["auto", True, False], BeforeValidator(_no_number)] = "auto"
     lemmas: Literal["simplemma", "stanza", "none"] = "simplemma"
 
 

@@ -147,7 +147,7 @@ def test_gold_may_be_null(tmp_path: Path) -> None:
         ({"sampel": {}}, r"params\.yaml: sampel: no such key; did you mean sample\?"),
         ({"sample": {"n_pair": 3}}, r"sample\.n_pair: no such key; did you mean n_pairs\?"),
         ({"corpus": {"n_pairs": 3}}, r"corpus\.n_pairs: no such key; did you mean sample\.n_pairs\?"),
-        ({"words": {"zzz": 3}}, r"words\.zzz: no such key; known keys: lemmas"),
+        ({"words": {"zzz": 3}}, r"words\.zzz: no such key; known keys: pretokenised, lemmas"),
         ({"gold": {"bass": 0}}, r"gold\.bass: no such key; did you mean base\?"),
         ({"sample": {"n_pairs": "240"}}, r"sample\.n_pairs: should be a valid integer, but it is '240'"),
         ({"sample": {"n_pairs": 0}}, r"sample\.n_pairs: should be greater than or equal to 1, but it is 0"),
