@@ -19,6 +19,8 @@ SCHEMA = pa.schema(
     ]
 )
 
+MOSES = "Moses, sacremoses"
+"""The usual splitter; its version stands behind it."""
 _SPLITTERS = ("src_splitter", "tgt_splitter")
 
 
@@ -44,11 +46,13 @@ def write_pairs(path: str | Path, pairs: Iterable[SentencePair], *, splitters: t
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata(told)), path, compression="zstd")
 
 
-def read_splitters(path: str | Path) -> tuple[str, str]:
-    """Return what split source and target, as `write_pairs` was told; empty if it was not."""
+def unusual_splitters(path: str | Path) -> str:
+    """Return what a signature adds where words are not those of Moses, as `write_pairs` was told; else the empty text."""
     told = pq.read_schema(path).metadata or {}
     src, tgt = (told.get(name.encode(), b"").decode() for name in _SPLITTERS)
-    return src, tgt
+    if all(not name or name.startswith(MOSES) for name in (src, tgt)):
+        return ""
+    return f"; source words by {src}, target words by {tgt}"
 
 
 def read_pairs(path: str | Path) -> list[SentencePair]:

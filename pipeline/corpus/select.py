@@ -89,10 +89,12 @@ def select_pairs(
         is not installed.
     """
     walk = _Walk(source, sample, (src_lang, tgt_lang), pretokenised)
-    kept = sorted(track(walk.pairs(say)), key=lambda pair: pair.pair_id)
+    kept = sorted(track(walk.pairs()), key=lambda pair: pair.pair_id)
     dropped = walk.dropped
     if not kept:
         raise _nothing_kept(source, dropped, walk.sides)
+    if pretokenised == "auto":
+        say(f"corpus: {describe(walk.sides)}")
     return kept, {
         "source": source.name,
         "revision": source.revision,
@@ -130,7 +132,7 @@ class _Walk:
         self.dropped = dict.fromkeys(REASONS, 0)
         self.sides: tuple[SideWords, ...] = ()
 
-    def pairs(self, say: Callable[[str], None]) -> Iterator[SentencePair]:
+    def pairs(self) -> Iterator[SentencePair]:
         """Yield up to `n_pairs` pairs."""
         sample = self.sample
         order = np.arange(self.source.n_rows)
@@ -145,7 +147,7 @@ class _Walk:
             done += len(rows)
             texts = {row: (src, tgt) for row, src, tgt in self.source.fetch(np.array(rows))}
             if not self.sides:
-                self._look([texts[row] for row in rows[:ROWS]], say)
+                self._look([texts[row] for row in rows[:ROWS]])
             for row in rows:
                 pair, reason = self._examine(row, *texts[row])
                 if pair and (pair.src_text, pair.tgt_text) in seen:
@@ -159,12 +161,10 @@ class _Walk:
                     return
             at_once = int(_DRAWN_FIRST * (sample.n_pairs - len(seen)) * done / max(1, len(seen)))
 
-    def _look(self, rows: Sequence[tuple[str, str]], say: Callable[[str], None]) -> None:
+    def _look(self, rows: Sequence[tuple[str, str]]) -> None:
         """Decide by the first rows how each side becomes words."""
         columns = zip(*rows, strict=True)
         self.sides = tuple(decide(column, lang, self.asked) for column, lang in zip(columns, self.langs, strict=True))
-        if self.asked == "auto":
-            say(f"corpus: {describe(self.sides)}")
 
     def _examine(self, row: int, src: str, tgt: str) -> tuple[SentencePair | None, str]:
         """Return the pair, or None and the reason for dropping it."""

@@ -13,6 +13,7 @@ import regex
 
 from pipeline.corpus.characters import NO_SPACES, units
 from pipeline.corpus.moses import moses_words
+from pipeline.corpus.pairs import MOSES
 from pipeline.errors import PipelineError
 
 Split = Callable[[str], Iterable[str]]
@@ -75,7 +76,6 @@ def _load(name: str) -> Any:
     return import_module(name)
 
 
-_MOSES = "Moses, sacremoses"
 _CHINESE = _Extra("zh", ("jieba",), _jieba)
 _EXTRAS = {
     "Hans": _CHINESE,
@@ -121,14 +121,7 @@ def splitter_of(lang: str) -> Splitter:
         return Splitter("Burmese syllables (sylbreak)", lambda text: whole_words(text, _SYLLABLE.split(text)))
     if script in _UNICODE:
         return Splitter(_named("Unicode word boundaries, regex", "regex"), unicode_words)
-    return Splitter(_named(_MOSES, "sacremoses"), lambda text: _spelled(text, moses_words(text, lang)))
-
-
-def unusual(splitters: tuple[str, str]) -> str:
-    """Return what a signature adds where words are not those of Moses; empty if both sides' are, or nothing is known."""
-    if all(not name or name.startswith(_MOSES) for name in splitters):
-        return ""
-    return f"; source words by {splitters[0]}, target words by {splitters[1]}"
+    return Splitter(_named(MOSES, "sacremoses"), lambda text: _spelled(text, moses_words(text, lang)))
 
 
 def _from(extra: _Extra, lang: str) -> Splitter:

@@ -10,8 +10,7 @@ from pipeline.attention.load import Control
 from pipeline.conventions import convention_of
 from pipeline.corpus.gold import read_gold
 from pipeline.corpus.lemmas import model_text
-from pipeline.corpus.pairs import SentencePair, read_pairs, read_splitters
-from pipeline.corpus.splitters import unusual
+from pipeline.corpus.pairs import SentencePair, read_pairs, unusual_splitters
 from pipeline.params import load_params
 from pipeline.stages import check_translator, run_stage, say
 
@@ -24,7 +23,7 @@ def main(name: str) -> None:
     check_translator(params, name)
     spec, settings, corpus = params.translators[name], params.extract, params.corpus
     convention = convention_of(params.convention)
-    pairs, splitters = read_pairs(CORPUS / "pairs.parquet"), read_splitters(CORPUS / "pairs.parquet")
+    pairs, told = read_pairs(CORPUS / "pairs.parquet"), unusual_splitters(CORPUS / "pairs.parquet")
     splits: list[tuple[str, Control, int, list[SentencePair]]] = [(*split, pairs) for split in settings.splits]
     if gold := read_gold(CORPUS / "gold.parquet"):
         splits.append(("gold", "trained", settings.seed, [item.pair for item in gold]))
@@ -50,7 +49,7 @@ def main(name: str) -> None:
             languages=corpus.pair,
             shots=shots,
             convention=convention,
-            sentence=sentence if split == "gold" else sentence + unusual(splitters),
+            sentence=sentence if split == "gold" else sentence + told,
             work=WORK,
             target=Path("data/attention") / name / split,
             say=say,

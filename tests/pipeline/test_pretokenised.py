@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.corpus.files import TextRows
-from pipeline.corpus.pairs import read_splitters, write_pairs
+from pipeline.corpus.pairs import unusual_splitters, write_pairs
 from pipeline.corpus.pretokenised import GIVEN, SideWords, decide, describe, given_text, given_words, signs_of
 from pipeline.corpus.select import select_pairs
-from pipeline.corpus.splitters import unusual
 from pipeline.corpus.words import locate_words
 from pipeline.errors import PipelineError
 from pipeline.params import Params, Sample, Words
@@ -181,13 +180,12 @@ def test_the_refusal_names_the_splitters() -> None:
 
 
 def test_signature_names_what_is_not_moses(tmp_path: Path) -> None:
-    write_pairs(tmp_path / "p.parquet", [], splitters=("Moses, sacremoses 1", GIVEN))
-    assert unusual(read_splitters(tmp_path / "p.parquet")) == (
-        f"; source words by Moses, sacremoses 1, target words by {GIVEN}"
-    )
-    write_pairs(tmp_path / "q.parquet", [])
-    assert read_splitters(tmp_path / "q.parquet") == ("", "")
-    assert unusual(("", "")) == unusual(("Moses, sacremoses 1", "Moses, sacremoses 1")) == ""
+    path = tmp_path / "p.parquet"
+    write_pairs(path, [], splitters=("Moses, sacremoses 1", GIVEN))
+    assert unusual_splitters(path) == f"; source words by Moses, sacremoses 1, target words by {GIVEN}"
+    for usual in (None, ("Moses, sacremoses 1", "Moses, sacremoses 1")):
+        write_pairs(path, [], splitters=usual)
+        assert unusual_splitters(path) == ""
 
 
 @pytest.mark.parametrize("value", ["auto", True, False])
