@@ -132,7 +132,7 @@ def _from(extra: _Extra, lang: str) -> Splitter:
         message = (
             f"corpus.pair: {lang!r} sets no spaces between words and needs a splitter, but {extra.packages[0]} is not "
             f"installed ({error}); run `pip install 'attention-transport[{extra.extra}]'`, or give text whose words "
-            "stand between spaces, with words.pretokenised: true"
+            "stand between spaces, which words.pretokenised: auto recognises"
         )
         raise PipelineError(message) from None
     return Splitter(name, lambda text: whole_words(text, split(text)))

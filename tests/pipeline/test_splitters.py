@@ -82,7 +82,7 @@ def test_a_missing_splitter_says_what_to_install(
         rf"corpus\.pair: '{lang}' sets no spaces between words and needs a splitter, but {package} is not installed .*"
     )
     with pytest.raises(
-        PipelineError, match=rf"{rule}run `pip install 'attention-transport\[{lang}\]'`.*pretokenised: true"
+        PipelineError, match=rf"{rule}run `pip install 'attention-transport\[{lang}\]'`.*pretokenised: auto"
     ):
         split_words("x", lang)
     extras = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
