@@ -64,7 +64,7 @@ def read_text(path: str | Path) -> Text:
         text = body.decode(encoding)
     except UnicodeDecodeError as error:
         _refuse_bytes(_File(path, packings), body, encoding, error.start)
-    text = text.removeprefix("\ufeff")
+    text = text.removeprefix("\ufeff").removesuffix("\x1a")  # the end of a file under DOS
     return Text(text, ", ".join([*packings, *([encoding] if encoding != "utf-8" else [])]))
 
 
@@ -97,7 +97,7 @@ class _File:
 def _refuse_bytes(file: _File, data: bytes, encoding: str, start: int) -> NoReturn:
     if encoding != "utf-8":
         message = (
-            f"{file.path}: must be text, and its zeros say {encoding}, but byte {start} is none in it; "
+            f"{file.path}: must be text, by its first bytes or its zeros {encoding}, but byte {start} is none in it; "
             "name a text file, or download it again if it was cut off"
         )
         raise PipelineError(message)

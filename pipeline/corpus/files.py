@@ -55,6 +55,8 @@ class TextRows:
 def parallel_files(src: Sequence[str], tgt: Sequence[str], *, name: str = "files") -> TextRows:
     """Return the lines of parallel text files, the first of `src` beside the first of `tgt` and so on.
 
+    Empty lines that one of two files has more at its end are left out.
+
     Raises
     ------
     PipelineError
@@ -66,6 +68,8 @@ def parallel_files(src: Sequence[str], tgt: Sequence[str], *, name: str = "files
         texts = [read_text(path) for path in (src_path, tgt_path)]
         read_as += [(path, text.read_as) for path, text in zip((src_path, tgt_path), texts, strict=True)]
         lines = [text.lines() for text in texts]
+        while len(lines[0]) != len(lines[1]) and not max(lines, key=len)[-1].strip():  # empty lines at one end
+            max(lines, key=len).pop()
         if len(lines[0]) != len(lines[1]):
             message = (
                 f"corpus.src, corpus.tgt: one sentence a line, but {src_path} has {len(lines[0])} lines "
@@ -156,6 +160,8 @@ def read_tsv(path: str) -> list[list[str]]:
 
 def _fields(path: str, lines: Sequence[str]) -> list[list[str]]:
     rows = [line.split("\t") for line in lines]
+    while len(rows) > 1 and rows[-1] == [""] != rows[0]:  # empty lines at the end
+        rows.pop()
     for number, row in enumerate(rows, 1):
         if len(row) != len(rows[0]):
             message = (

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
+import regex
 from sacremoses import MosesDetokenizer, MosesPunctNormalizer, MosesTokenizer
 
 from pipeline.corpus.characters import units
@@ -24,6 +25,9 @@ ELIDED = "c|d|j|l|m|n|s|t|jusqu|lorsqu|puisqu|quoiqu|qu"
 _AS_ITALIAN = ("ca", "ga")
 _CUTS_AT_APOSTROPHE = ("en", "fr", "it", *_AS_ITALIAN)
 _INNER_APOSTROPHE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])")
+# Marks that stand inside of words by UAX 29: the dot of Catalan, Hebrew's gershayim; not the colon, which Moses knows.
+_INNER_MARK = regex.compile(r"(?V1)(?<=\p{L})[\p{Word_Break=MidLetter}--:](?=\p{L})")
+_WORD_MARK = regex.compile(r"(?V1)[\p{Word_Break=ALetter}--[\p{L}\p{M}\p{N}]]")
 _LETTER = "\u0e01"
 """Moses takes it for a letter that is neither capital nor small."""
 
@@ -61,6 +65,8 @@ def moses_words(text: str, lang: str) -> list[str]:
     tokenizer, known = _tokenizer(lang)
     seen = units(text)
     plain = "".join(unit if unit in known else _stand_in(unit, known) for unit in seen)
+    if not plain.isascii():
+        plain = _INNER_MARK.sub(_LETTER, plain)
     shown = plain if lang in _CUTS_AT_APOSTROPHE else _INNER_APOSTROPHE.sub(_LETTER, plain)
     words = tokenizer.tokenize(shown, escape=False, protected_patterns=_ONE_WORD)
     words = [part for word in words for part in _split_negation(word)]
@@ -75,8 +81,10 @@ def moses_words(text: str, lang: str) -> list[str]:
 def _stand_in(unit: str, known: frozenset[str]) -> str:
     """Return one character that Moses treats as it should treat the unit."""
     char = next((char for char in unit if char.isalnum()), unit[0])
-    if char in known or not (char.isdecimal() or unicodedata.category(char)[0] in "LM"):
+    if char in known or char.isascii():
         return char
+    if not (char.isdecimal() or unicodedata.category(char)[0] in "LM"):
+        return _LETTER if _WORD_MARK.match(char) else char
     if char.isdecimal():
         return "0"
     return "X" if char.isupper() else "x" if char.islower() else _LETTER

@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -22,10 +22,10 @@ ROWS = 100
 # Moses sets @ around what it split inside a word.
 _JOINT = re.compile(r"@([^\w\s@]{1,3})@")
 _JOINED = re.compile(rf" ?(?<!\S){_JOINT.pattern}(?!\S) ?")
-# As Moses escapes what it splits off: 's, l', n't, or a quote by itself.
+# What Moses splits off and escapes: 's, l', n't, or a quote by itself; in English also where it is not escaped.
 _ESCAPED = re.compile(
     r"(?i)(?:&(?:apos|quot|#39|#91|#93|#124|bar|bra|ket);|&apos;(?:s|re|ve|ll|d|m)|n&apos;t"
-    r"|(?:[cdjlmnst]|\w*qu|aujourd)&apos;)"
+    r"|(?:[cdjlmnst]|\w*qu|aujourd)&apos;|'(?:s|re|ve|ll|d|m)|n't)"
 )
 _NEGATION = re.compile(r"(?i)(?<=\w) (?=n't\b)")
 _APART = regex.compile(r"(?<!\S)[,.\u060c\u06d4\u0964\u3001\u3002\uff0c](?!\S)")
@@ -34,6 +34,12 @@ _TIGHT = regex.compile(r"[\w\p{M}%][,\u060c](?!\S)|[\w\p{M}%][.\u06d4\u0964][\p{
 _SPACED = regex.compile(rf"({NO_SPACES})\p{{M}}* (?={NO_SPACES})")
 _UNSPACED = regex.compile(rf"({NO_SPACES})\p{{M}}*(?={NO_SPACES})")
 # Of marks, those that stand apart in split text; of neighbouring letters without spaces, those that a space parts.
+# How sub-words are marked, and the command that joins them.
+_PIECES = (
+    ("BPE", re.compile(r"(?<!\S)[^\s@]+@@ \S+"), "s/@@( |$)//g"),
+    ("SentencePiece", re.compile(r"(?<!\S)\u2581\w*"), "s/ //g; s/\u2581/ /g; s/^ //"),
+)
+_SHARE_PIECES = 0.1  # of rows
 _SHARE_APART, _SHARE_SPACED = 0.8, 0.15
 
 
@@ -45,7 +51,7 @@ class Signs:
     joints: int
     """Rows with `@-@` or the like."""
     escapes: int
-    """Rows with a word such as `&apos;s` or `l&apos;`."""
+    """Rows with a word such as `'s`, `&apos;s` or `l&apos;`."""
     apart: int
     """Commas and full stops with a space on both sides."""
     tight: int
@@ -68,7 +74,7 @@ class Signs:
         counts = [f"{self.apart} of {self.apart + self.tight} commas and full stops stand apart"]
         if self.spaced + self.unspaced:
             counts = [f"{self.spaced} of {self.spaced + self.unspaced} letters have a space before the next"]
-        counts += [f"@-@ in {self.joints}"] * bool(self.joints) + [f"&apos; split off in {self.escapes}"] * bool(
+        counts += [f"@-@ in {self.joints}"] * bool(self.joints) + [f"'s or &apos; split off in {self.escapes}"] * bool(
             self.escapes
         )
         return f"{', '.join(counts)}, in {self.rows} rows"
@@ -189,11 +195,33 @@ class SideWords:
 
 
 def decide(rows: Iterable[str], lang: str, asked: Pretokenised) -> SideWords:
-    """Return how the sentences of a side become words: as asked, or by the signs in its first rows."""
-    if asked != "auto":
-        return SideWords(lang, asked)
+    """Return how the sentences of a side become words: as asked, or by the signs in its first rows.
+
+    Raises
+    ------
+    PipelineError
+        If the rows hold sub-words, as BPE or SentencePiece writes them, and nobody said that these are words.
+    """
+    if asked is True:
+        return SideWords(lang, True)
+    rows = list(rows)
+    _check_pieces(rows, lang)
+    if asked is False:
+        return SideWords(lang, False)
     signs = signs_of(rows, lang)
     return SideWords(lang, signs.split, signs)
+
+
+def _check_pieces(rows: Sequence[str], lang: str) -> None:
+    for mark, is_piece, undo in _PIECES:
+        found = [piece[0] for row in rows if (piece := is_piece.search(row))]
+        if found and len(found) >= _SHARE_PIECES * len(rows):
+            message = (
+                f"corpus: must be text or words, but {len(found)} of the first {len(rows)} rows of {lang} hold sub-words "
+                f"({mark}: {found[0].strip()!r}); join them by `sed -E '{undo}' FILE > NEW`, or take them as words with "
+                "words.pretokenised: true"
+            )
+            raise PipelineError(message)
 
 
 def describe(sides: Iterable[SideWords]) -> str:

@@ -57,6 +57,17 @@ _PACKINGS: tuple[tuple[bytes, str, Callable[[bytes], bytes]], ...] = (
     (b"\xfd7zXZ\x00", "xz", lzma.decompress),
     (b"BZh", "bzip2", bz2.decompress),
 )
+# What is neither text nor packed in a way that is read here: where its mark stands, the mark, what it is.
+_FOREIGN = (
+    (257, b"ustar", "a tar archive"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (0, b"Rar!", "a rar archive"),
+    (0, b"\x1f\x9d", "packed by compress"),
+    (0, b"\x04\x22\x4d\x18", "packed by lz4"),
+    (0, b"%PDF-", "a PDF"),
+    (0, b"\xd0\xcf\x11\xe0", "a document of an older Office"),
+    (0, b"{\\rtf", "rich text"),
+)
 
 
 def read_packed(path: str | Path) -> tuple[bytes, list[str]]:
@@ -65,7 +76,7 @@ def read_packed(path: str | Path) -> tuple[bytes, list[str]]:
     Raises
     ------
     PipelineError
-        If the file cannot be read, is damaged, or is a zip of more files than one.
+        If the file cannot be read, is damaged, is a zip of more files than one, or of another kind (tar, PDF).
     """
     try:
         data = Path(path).read_bytes()
@@ -79,6 +90,10 @@ def read_packed(path: str | Path) -> tuple[bytes, list[str]]:
             break
         data = _unpacked(path, data, packing[1], packing[2])
         found.append(packing[1])
+    for place, mark, what in _FOREIGN:
+        if data.startswith(mark, place):
+            message = f"{path}: must be text, but it is {what}; unpack or export it, and name the text file"
+            raise PipelineError(message)
     return data, found
 
 

@@ -51,7 +51,8 @@ MIXED = st.text(
         ("ml", "\u0d05\u0d35\u0d28\u0d4d\u200d.", "\u0d05\u0d35\u0d28\u0d4d\u200d ."),  # a joiner at the end of a word
         ("uk", "\u043c\u2019\u044f\u0442\u0430 \u043f\u02bc\u044f\u0442\u044c", "\u043c'\u044f\u0442\u0430 \u043f\u02bc\u044f\u0442\u044c"),
         ("de", "Wie geht\u2019s, Rock\u02bcn\u02bcRoll?", "Wie geht's , Rock'n'Roll ?"),
-        ("ca", "l\u2019home", "l' home"),
+        ("ca", "l\u2019home col\u00b7lecci\u00f3", "l' home col\u00b7lecci\u00f3"),
+        ("he", "\u05e6\u05d4\u05f4\u05dc \u05d2\u05f3", "\u05e6\u05d4\u05f4\u05dc \u05d2\u05f3"),  # gershayim, geresh
         ("ko", "\uac00\ub098\ub2e4 \ub9c8.", "\uac00\ub098\ub2e4 \ub9c8 ."),
         ("en", "\uac00\ub098\ub2e4 \U0001e900\U0001e923", "\uac00\ub098\ub2e4 \U0001e900\U0001e923"),  # younger than Moses
         ("en", " \u0301abc \ufe0f \u3164 \U000e0067 ", "\u0301abc"),
@@ -104,6 +105,9 @@ def test_anything_invisible_inside_a_latin_word_leaves_the_word(word: str, data:
         ("\u043f\u02bc\u044f\u0442\u044c", "\u043f'\u044f\u0442\u044c"),
         ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0645\u06cc\u062e\u0648\u0627\u0647\u0645"),
         ("e\u0301", "\u00e9"),
+        ("\ufb01nance \uff21\uff11", "finance a1"),
+        ("\ufefb", "\u0644\u0627"),  # an Arabic ligature, as in text taken from a PDF
+        ("n\u00ba m\u00b2", "n\u00ba m\u00b2"),  # a raised letter is not the letter
     ],
 )
 def test_the_dictionary_is_searched_for_what_one_sees(word: str, form: str) -> None:

@@ -5,6 +5,7 @@ import gzip
 import json
 import lzma
 import subprocess
+import tarfile
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
@@ -195,8 +196,52 @@ def test_text_converted_from_the_wrong_encoding_is_refused(tmp_path: Path, origi
 
 def test_zeros_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"a\0b\0c\0\x00\xd8d\0e\0\n\0")
-    with pytest.raises(PipelineError, match=r"its zeros say utf-16-le, but byte 6 is none in it; name a text file"):
+    with pytest.raises(
+        PipelineError, match=r"by its first bytes or its zeros utf-16-le, but byte 6 is none in it; name a text file"
+    ):
         read_lines(tmp_path / "a.txt")
+
+
+def tarred() -> bytes:
+    """Return a tar archive of one text."""
+    packed = BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        member = tarfile.TarInfo("a.txt")
+        member.size = 4
+        archive.addfile(member, BytesIO(b"one\n"))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (tarred(), "a tar archive"),
+        (gzip.compress(tarred()), "a tar archive"),
+        (b"%PDF-1.7 ...", "a PDF"),
+        (b"Rar!\x1a\x07", "a rar archive"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+        (b"\x04\x22\x4d\x18", "packed by lz4"),
+        (b"\x1f\x9d\x90", "packed by compress"),
+        (b"\xd0\xcf\x11\xe0", "a document of an older Office"),
+        (b"{\\rtf1", "rich text"),
+    ],
+)
+def test_what_is_no_text_is_named(tmp_path: Path, data: bytes, what: str) -> None:
+    (tmp_path / "a.txt").write_bytes(data)
+    with pytest.raises(PipelineError, match=rf"a\.txt: must be text, but it is {what}; unpack or export it, and name"):
+        read_lines(tmp_path / "a.txt")
+
+
+def test_empty_lines_at_the_end_of_one_file_are_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.en").write_bytes(b"One.\nTwo.\n\n \r\n\x1a")
+    (tmp_path / "a.fr").write_bytes(b"Un.\nDeux.\n")
+    source = parallel_files([str(tmp_path / "a.en")], [str(tmp_path / "a.fr")])
+    assert (source.src, source.tgt) == (["One.", "Two."], ["Un.", "Deux."])
+    (tmp_path / "a.fr").write_bytes(b"Un.\n")
+    with pytest.raises(PipelineError, match=r"a\.en has 2 lines and .*a\.fr has 1"):
+        parallel_files([str(tmp_path / "a.en")], [str(tmp_path / "a.fr")])
+    (tmp_path / "a.tsv").write_bytes(b"a\tb\n\n\n")
+    assert pairs_of(tmp_path / "a.tsv") == [("a", "b")]
 
 
 def pairs_of(path: Path, **kwargs: str) -> list[tuple[str, str]]:

@@ -1,5 +1,7 @@
 """Text that was split before: recognised by its signs, and read with the words that it has."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,7 @@ SPLIT = [
         ("en", ["Hello , world ."] * 9 + ["Ok, then."], True),  # one row that was forgotten
         ("fr", ["Oui , dit @-@ il ."], True),
         ("hi", ["राजा गया ।"], True),
+        ("en", ["we do n't know the committee 's work"], True),
         ("en", ["Hello, world."], False),
         ("en", ["Hello, two @-@ year world."] * 3 + ["A, b , c."], False),
         ("en", ["the players&apos; guide, don&apos;t"], False),  # entities alone are a page's
@@ -117,8 +120,8 @@ def test_auto_takes_the_words_and_says_what_it_saw() -> None:
     assert [pair.tgt_text for pair in pairs][1:] == ["le travail du comité, aujourd'hui.", "c'est d'État."]
     assert said == [
         "corpus: words.pretokenised: auto: en is split already: its words are taken as given (4 of 4 commas and full stops "
-        "stand apart, @-@ in 1, &apos; split off in 2, in 3 rows); fr is split already: its words are taken as given "
-        "(4 of 4 commas and full stops stand apart, &apos; split off in 3, in 3 rows)"
+        "stand apart, @-@ in 1, 's or &apos; split off in 2, in 3 rows); fr is split already: its words are taken as given "
+        "(4 of 4 commas and full stops stand apart, 's or &apos; split off in 3, in 3 rows)"
     ]
     assert selection["words"]["src"] == {
         "splitter": GIVEN, "pretokenised": True,
@@ -146,6 +149,29 @@ def test_what_is_asked_is_done_and_nothing_said() -> None:
     (pair,), _ = select_pairs(TextRows("files", [SPLIT[0][0]], [SPLIT[0][1]]), LIMITS, **LANGS, pretokenised=False)
     assert pair.src_words[:6] == ("a", "two", "@", "-", "@", "year")
     assert said == []
+
+
+@pytest.mark.parametrize(
+    ("mark", "rows"),
+    [
+        ("BPE", ["the com@@ mittee met .", "a sen@@ ten@@ ce"]),
+        ("SentencePiece", ["\u2581the \u2581com mittee \u2581met .", "\u2581a \u2581sen ten ce"]),
+    ],
+)
+def test_sub_words_are_refused_and_the_remedy_joins_them(tmp_path: Path, mark: str, rows: list[str]) -> None:
+    for asked in ("auto", False):
+        with pytest.raises(
+            PipelineError, match=rf"2 of the first 2 rows of en hold sub-words \({mark}: '.*words with words"
+        ) as refused:
+            decide(rows, "en", asked)
+    (tmp_path / "FILE").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    command = str(refused.value).split("`")[1]
+    subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, check=True, env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+    )
+    words = [line.replace(" .", ".") for line in (tmp_path / "NEW").read_text(encoding="utf-8").splitlines()]
+    assert words == ["the committee met.", "a sentence"]
+    assert decide(rows, "en", True).given  # the other remedy: the pieces are words
 
 
 def test_lines_of_tags_are_dropped_on_both_sides_and_counted() -> None:
