@@ -59,7 +59,7 @@ def examine(params: Params, *, probe: bool = True, say: Callable[[str], None] = 
     say : callable
         Gets a line about each step that takes a while.
     """
-    findings = [*packages(), device(params)]
+    findings = [*packages(), *splitters(params), device(params)]
     downloads: list[Download] = []
     for ask in (corpus_download, lexicon_download, *model_downloads(params)):
         try:
@@ -103,6 +103,21 @@ def packages() -> list[Finding]:
             wrong.append(Finding("packages", f"{one} is required, but it is {version}", problem=True))
     shown = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "transformers", "pyarrow"))
     return wrong or [Finding("packages", f"all {len(required)} are here ({shown}, ...)")]
+
+
+def splitters(params: Params) -> list[Finding]:
+    """Return what splits a language of the pair that sets no spaces between words; without it, what to install."""
+    from pipeline.corpus.splitters import sets_spaces, splitter_of
+
+    asked, findings = params.words.pretokenised, []
+    for lang in (params.corpus.src_lang, params.corpus.tgt_lang):
+        if asked is True or sets_spaces(lang):
+            continue
+        try:
+            findings.append(Finding(f"words of {lang}", splitter_of(lang).name))
+        except PipelineError as error:  # with auto the text may be split already
+            findings.append(Finding(f"words of {lang}", str(error), problem=asked is False))
+    return findings
 
 
 def device(params: Params) -> Finding:

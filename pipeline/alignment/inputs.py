@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.attention.store import PairBlocks, read_blocks, read_manifest
 from pipeline.conventions import View, view_of
+from pipeline.corpus.gold import GoldPair
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.pharaoh import GoldLinks, SomeLinks
 
@@ -75,6 +76,18 @@ class GoldSet:
     links: Mapping[int, GoldLinks]
     split: Split
     pairs: Sequence[SentencePair]
+
+    @classmethod
+    def of(cls, name: str, gold: Sequence[GoldPair], folder: Path | str) -> "GoldSet":
+        """Return a set of the corpus with the blocks of a folder.
+
+        Raises
+        ------
+        PipelineError
+            If the folder holds no finished extraction.
+        """
+        links = {item.pair.pair_id: item.links for item in gold}
+        return cls(name, gold[0].languages, links, Split.read(folder), [item.pair for item in gold])
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,11 @@ class Job:
     pairs: Sequence[SentencePair]
     languages: str
 
+    @property
+    def of_gold(self) -> bool:
+        """Whether these are the sentences of a gold set."""
+        return self.split.startswith(_GOLD)
+
     @contextmanager
     def named(self) -> Iterator[None]:
         """Name the gold set in an error: its languages may be none that the translator knows.
@@ -48,7 +53,7 @@ class Job:
         try:
             yield
         except PipelineError as error:
-            if not self.split.startswith(_GOLD):
+            if not self.of_gold:
                 raise
             message = f"gold set {self.split.removeprefix(_GOLD)} ({self.languages}): {error}; or leave the set out"
             raise PipelineError(message) from None

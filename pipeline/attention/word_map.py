@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from pipeline.corpus.characters import is_silent
 from pipeline.corpus.words import Span
 from pipeline.errors import PipelineError
 
@@ -29,7 +30,8 @@ def word_map(words: list[Span], tokens: Tokens, text: str) -> Float[np.ndarray, 
     """Return the share of each token that belongs to each word: columns sum to 1, special tokens to 0.
 
     A token over two words (a piece such as `%,`) is shared by the number of characters; a token that is
-    only a space belongs to the word after it.
+    only a space belongs to the word after it. Marks and invisible characters that a tokeniser
+    drops (joiners, accents) are no loss to their word.
 
     Parameters
     ----------
@@ -43,7 +45,7 @@ def word_map(words: list[Span], tokens: Tokens, text: str) -> Float[np.ndarray, 
     Raises
     ------
     UnmappableError
-        `lost_characters` if a character of a word is in no token.
+        `lost_characters` if another character of a word is in no token, or nothing of it.
     """
     columns = [column for column, span in enumerate(tokens.spans) if span is not None]
     starts, ends = np.array(words).reshape(-1, 2).T
@@ -55,12 +57,12 @@ def word_map(words: list[Span], tokens: Tokens, text: str) -> Float[np.ndarray, 
     overlaps[after, alone] = 1
     shares = np.zeros((len(words), len(tokens.ids)))
     shares[:, columns] = overlaps / overlaps.sum(0)
-    lost = np.ones(len(text), dtype=bool)
+    lost = np.array([not is_silent(char) for char in text], dtype=bool)
     for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
         lost[first:last] = False
     lost_before = np.concatenate([[0], lost.cumsum()])
-    for start, end in words:
-        if lost_before[end] > lost_before[start]:
+    for (start, end), row in zip(words, shares, strict=True):
+        if lost_before[end] > lost_before[start] or not row.any():
             message = (
                 f"text: every character of a word must be in a token, but the tokeniser lost some of "
                 f"{text[start:end]!r} in {text!r}; the pair is left out and counted"

@@ -19,6 +19,10 @@ SCHEMA = pa.schema(
     ]
 )
 
+MOSES = "Moses, sacremoses"
+"""The usual splitter; its version stands behind it."""
+_SPLITTERS = ("src_splitter", "tgt_splitter")
+
 
 @dataclass(frozen=True)
 class SentencePair:
@@ -32,10 +36,23 @@ class SentencePair:
     tgt_words: tuple[str, ...]
 
 
-def write_pairs(path: str | Path, pairs: Iterable[SentencePair]) -> None:
-    """Write the pairs, in the order given, as a Parquet file; the same pairs give the same bytes."""
+def write_pairs(path: str | Path, pairs: Iterable[SentencePair], *, splitters: tuple[str, str] | None = None) -> None:
+    """Write the pairs, in the order given, as a Parquet file; the same pairs give the same bytes.
+
+    `splitters` says what split source and target, in the metadata of the file.
+    """
     rows = [{name: getattr(pair, name) for name in SCHEMA.names} for pair in pairs]
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path, compression="zstd")
+    told = dict(zip(_SPLITTERS, splitters, strict=True)) if splitters else None
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata(told)), path, compression="zstd")
+
+
+def unusual_splitters(path: str | Path) -> str:
+    """Return what a signature adds where words are not those of Moses, as `write_pairs` was told; else the empty text."""
+    told = pq.read_schema(path).metadata or {}
+    src, tgt = (told.get(name.encode(), b"").decode() for name in _SPLITTERS)
+    if all(not name or name.startswith(MOSES) for name in (src, tgt)):
+        return ""
+    return f"; source words by {src}, target words by {tgt}"
 
 
 def read_pairs(path: str | Path) -> list[SentencePair]:

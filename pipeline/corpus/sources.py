@@ -25,7 +25,7 @@ def open_source(
     method : str
         `sample.method`; with `full`, what is on the hub is downloaded as a whole.
     track, say : callable
-        Draw the progress of a download, and say what it costs before it starts.
+        Draw the progress of a download, and say what it costs before it starts, or how a file was read.
 
     Raises
     ------
@@ -38,5 +38,9 @@ def open_source(
         whole = method == "full"
         return Wmt14Rows(corpus.pair, corpus.revision, whole=whole, track=track, say=say)
     if corpus.file is not None:
-        return table_file(corpus.file, src_lang=corpus.src_lang, tgt_lang=corpus.tgt_lang)
-    return parallel_files(corpus.src or (), corpus.tgt or ())
+        rows = table_file(corpus.file, src_lang=corpus.src_lang, tgt_lang=corpus.tgt_lang)
+    else:
+        rows = parallel_files(corpus.src or (), corpus.tgt or ())
+    for file, how in rows.read_as:
+        say(f"corpus: {file} was read as {how}")
+    return rows

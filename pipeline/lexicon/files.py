@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.corpus.characters import without_invisible
 from pipeline.corpus.files import read_lines
 from pipeline.errors import PipelineError
+
+_APOSTROPHES = dict.fromkeys(map(ord, "\u2018\u2019\u201b\u02bc\u2032\uff07"), "'")
+# Of a character that Unicode calls a form of others; a raised letter (n with o above it) is not one.
+_FORMS = tuple(f"<{form}" for form in ("compat", "wide", "narrow", "initial", "medial", "final", "isolated", "font"))
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,20 @@ class Lexicon:
 
 
 def look_up_form(word: str) -> str:
-    """Return the word as dictionaries are searched for it: NFC, lower case, straight apostrophe."""
-    return unicodedata.normalize("NFC", word).lower().replace("\u2019", "'")
+    """Return the word as dictionaries are searched for it.
+
+    NFC, lower case, straight apostrophe, nothing invisible; plain letters for ligatures, wide and narrow letters and
+    the forms that Arabic letters take in a word.
+    """
+    if word.isascii():
+        return word.lower()
+    plain = "".join(map(_plain, without_invisible(word)))
+    return unicodedata.normalize("NFC", plain).lower().translate(_APOSTROPHES)
+
+
+def _plain(char: str) -> str:
+    form = unicodedata.decomposition(char).partition(">")[0]
+    return unicodedata.normalize("NFKC", char) if form in _FORMS and char.isalnum() else char
 
 
 def read_lexicon(path: str | Path, *, source: str = "files", licence: str | None = None) -> Lexicon:

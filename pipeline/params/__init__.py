@@ -19,6 +19,7 @@ from pipeline.params.texts import (
     MUSE_PAIRS,
     MUSE_WITH_EACH_OTHER,
     MUSE_WITH_ENGLISH,
+    TABLE_SUFFIXES,
     WMT14_PAIRS,
     Corpus,
     Gold,
@@ -27,12 +28,14 @@ from pipeline.params.texts import (
     LinkFormat,
     Sample,
     Words,
+    table_suffix,
 )
 
 __all__ = [
     "DEMO_PAIR",
     "DEMO_PAIRS",
     "MUSE_PAIRS",
+    "TABLE_SUFFIXES",
     "WMT14_PAIRS",
     "Align",
     "Certify",
@@ -52,6 +55,7 @@ __all__ = [
     "load_params",
     "means_folder",
     "named_paths",
+    "table_suffix",
 ]
 
 # The name becomes a folder and the name of a DVC stage.

@@ -1,13 +1,13 @@
 """The blocks of params.yaml about text: corpus, sample, words, dictionary and hand-made links."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_serializer, model_validator
 
 from pipeline.params.base import Block, Count, Seed, Text, Texts, only_for, refuse, unique
 
-TABLE_SUFFIXES = (".tsv", ".parquet", ".jsonl")
+TABLE_SUFFIXES = (".tsv", ".parquet", ".jsonl", ".tmx")
+PACKED_SUFFIXES = (".gz", ".zip", ".zst", ".xz", ".bz2")
 DEMO_PAIR = "en-fr"
 DEMO_PAIRS = "data/demo/pairs.tsv"
 # The pairs that the hub's wmt/wmt14 holds, each of which can be read in either direction.
@@ -30,6 +30,14 @@ LanguagePair = Annotated[str, Field(pattern=r"^[a-z]{2,3}-[a-z]{2,3}$")]
 GoldName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 LinkFormat = Literal["auto", "pharaoh", "ids", "naacl", "xlwa", "table"]
 """Forms of a file of links; `pipeline.corpus.link_formats` reads them."""
+
+
+def table_suffix(path: str) -> str:
+    """Return which kind of table a file name says, packed or not: `.tsv` of `text.tsv.gz`; empty if none."""
+    name = path.lower()
+    for packed in PACKED_SUFFIXES:
+        name = name.removesuffix(packed)
+    return next((suffix for suffix in TABLE_SUFFIXES if name.endswith(suffix)), "")
 
 
 class Corpus(Block):
@@ -71,8 +79,11 @@ class Corpus(Block):
     def _files_agree(self) -> None:
         if self.file is not None:
             only_for(self, ("src", "tgt"), "either src and tgt or file, not both")
-            if Path(self.file).suffix not in TABLE_SUFFIXES:
-                refuse(f"file: must end in {', '.join(TABLE_SUFFIXES)}, but it is {self.file!r}")
+            if not table_suffix(self.file):
+                refuse(
+                    f"file: must end in {', '.join(TABLE_SUFFIXES)} (packed: {', '.join(PACKED_SUFFIXES)} behind it), "
+                    f"but it is {self.file!r}; rename or convert it"
+                )
         elif self.src is None or self.tgt is None:
             missing = [key for key in ("src", "tgt") if getattr(self, key) is None]
             refuse(f"{missing[0]}: source: files needs src and tgt, or file, but it is null; name the text files")
@@ -102,9 +113,15 @@ class Sample(Block):
         return self
 
 
-class Words(Block):
-    """How words are looked up."""
+def _no_number(value: object) -> object:
+    """Return the value, but a number as text: to Python, 1 is True."""
+    return value if isinstance(value, bool) or not isinstance(value, int | float) else str(value)
 
+
+class Words(Block):
+    """What the words of a sentence are, and how they are looked up."""
+
+    pretokenised: Annotated[Literal["auto", True, False], BeforeValidator(_no_number)] = "auto"
     lemmas: Literal["simplemma", "stanza", "none"] = "simplemma"
 
 

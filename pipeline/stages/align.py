@@ -9,7 +9,7 @@ from pipeline.alignment.inputs import GoldSet, Inputs, Split
 from pipeline.alignment.measure import measure
 from pipeline.alignment.results import write_metrics
 from pipeline.conventions import convention_of
-from pipeline.corpus.gold import GoldPair, by_set, read_gold
+from pipeline.corpus.gold import by_set, read_gold
 from pipeline.corpus.pairs import read_pairs
 from pipeline.lexicon.links import read_links
 from pipeline.params import load_params
@@ -35,7 +35,7 @@ def main(name: str) -> None:
         shuffled_links=read_links(LINKS / "shuffled.parquet"),
         trained=Split.read(blocks / "trained"),
         controls={split: Split.read(blocks / split) for split, _, _ in params.extract.splits if split != "trained"},
-        gold_sets=[_gold_set(set_, own, Split.read(blocks / f"gold-{set_}")) for set_, own in by_set(gold).items()],
+        gold_sets=[GoldSet.of(set_, own, blocks / f"gold-{set_}") for set_, own in by_set(gold).items()],
         link_policy=params.lexicon.policy,
         min_links=params.sample.min_links,
     )
@@ -50,11 +50,6 @@ def main(name: str) -> None:
     for found in (metrics.summary["gold"] or {}, *metrics.summary["more_gold"]):
         if found.get("doubt"):
             say(f"align@{name}: warning: gold set {found['set']}: {found['doubt']['says']}")
-
-
-def _gold_set(name: str, pairs: list[GoldPair], split: Split) -> GoldSet:
-    links = {item.pair.pair_id: item.links for item in pairs}
-    return GoldSet(name, pairs[0].languages, links, split, [item.pair for item in pairs])
 
 
 if __name__ == "__main__":

@@ -21,10 +21,16 @@ def main() -> None:
     source = open_source(params.corpus, method=method, track=track("reading the source"), say=say)
     gold = read_gold_sets(params.gold)
     pairs, selection = select_pairs(
-        source, params.sample, **langs, track=track("choosing sentences", params.sample.n_pairs)
+        source,
+        params.sample,
+        **langs,
+        pretokenised=params.words.pretokenised,
+        track=track("choosing sentences", params.sample.n_pairs),
+        say=say,
     )
     with replacing("data/corpus") as folder:
-        write_pairs(folder / "pairs.parquet", pairs)
+        splitters = (selection["words"]["src"]["splitter"], selection["words"]["tgt"]["splitter"])
+        write_pairs(folder / "pairs.parquet", pairs, splitters=splitters)
         write_gold(folder / "gold.parquet", gold)
     write_json(FACTS, {"schema": SCHEMA, **selection})
     why = ", ".join(f"{n} {reason}" for reason, n in selection["dropped"].items() if n) or "none"

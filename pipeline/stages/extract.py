@@ -10,7 +10,7 @@ from pipeline.attention.jobs import jobs
 from pipeline.conventions import convention_of
 from pipeline.corpus.gold import read_gold
 from pipeline.corpus.lemmas import model_text
-from pipeline.corpus.pairs import read_pairs
+from pipeline.corpus.pairs import read_pairs, unusual_splitters
 from pipeline.params import load_params
 from pipeline.stages import check_translator, run_stage, say
 
@@ -24,6 +24,7 @@ def main(name: str) -> None:
     spec, pair = params.translators[name], params.corpus.pair
     convention = convention_of(params.convention)
     pairs, gold = read_pairs(CORPUS / "pairs.parquet"), read_gold(CORPUS / "gold.parquet")
+    told = unusual_splitters(CORPUS / "pairs.parquet")
     for job in jobs(params.extract, pairs, gold, pair):
         src_lang, tgt_lang = job.languages.split("-")
         read_as = partial(
@@ -42,7 +43,7 @@ def main(name: str) -> None:
                 languages=job.languages,
                 shots=shots,
                 convention=convention,
-                sentence=sentence,
+                sentence=sentence if job.of_gold else sentence + told,
                 work=WORK,
                 target=Path("data/attention") / name / job.split,
                 say=say,

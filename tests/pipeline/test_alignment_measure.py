@@ -431,7 +431,7 @@ def test_blocks_on_disk_give_what_blocks_in_memory_give(inputs, metrics, tmp_pat
         return Split.read(folder)
 
     (own,) = inputs.gold_sets
-    stored_gold = store(Split(own.manifest, own.blocks))
+    stored_gold = store(own.split)
     stored = replace(
         inputs,
         trained=store(inputs.trained),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pipeline.corpus.pretokenised as pretokenised
 import pipeline.corpus.select as module
 from pipeline.corpus.files import TextRows, parallel_files
 from pipeline.corpus.pairs import SentencePair, read_pairs, write_pairs
@@ -55,17 +56,20 @@ def test_every_reason_is_counted() -> None:
         ("one good sentence", "court"),
         ("one two three, four, five", "un deux trois"),
         ("word " * 100_000, "un deux trois"),
+        ("<SPEAKER ID=1>", "une bonne phrase"),
     ]
     source = TextRows("files", [src for src, _ in rows], [tgt for _, tgt in rows])
     pairs, selection = select_pairs(source, sample(), **LANGS)
-    expected = {"empty": 2, "identical": 1, "too_short": 2, "too_long": 2, "duplicate": 2, "unsplittable": 0}
+    expected = {
+        "empty": 2, "only_tags": 1, "identical": 1, "too_short": 2, "too_long": 2, "duplicate": 2, "unsplittable": 0,
+    }  # fmt: skip
     assert selection["dropped"] == expected
     assert [(pair.src_text, pair.tgt_text) for pair in pairs] == [good]
     assert (selection["kept"], selection["short_by"], selection["looked_at"], selection["n_rows"]) == (
         1,
         9,
-        10,
-        10,
+        11,
+        11,
     )
 
 
@@ -122,7 +126,7 @@ def test_what_the_source_says_of_itself_is_recorded() -> None:
     assert (selection["source"], selection["revision"]) == ("wmt14", "abc")
     assert set(selection) == {
         "source", "revision", "files", "n_rows", "method", "seed", "wanted", "kept", "short_by", "looked_at",
-        "dropped", "sha256_rows", "sha256_text", "twice",
+        "dropped", "words", "sha256_rows", "sha256_text", "twice",
     }  # fmt: skip
 
 
@@ -181,8 +185,10 @@ def test_few_rows_are_fetched_that_are_not_kept() -> None:
 
 
 def test_words_that_do_not_spell_their_text_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    split = module.split_words
-    monkeypatch.setattr(module, "split_words", lambda text, lang: ["?", "?", "?"] if "7" in text else split(text, lang))
+    split = pretokenised.split_words
+    monkeypatch.setattr(
+        pretokenised, "split_words", lambda text, lang: ["?", "?", "?"] if "7" in text else split(text, lang)
+    )
     pairs, selection = select_pairs(numbered(10), sample(), **LANGS)
     assert selection["dropped"]["unsplittable"] == 1
     assert 7 not in {pair.pair_id for pair in pairs}

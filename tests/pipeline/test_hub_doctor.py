@@ -151,6 +151,31 @@ def test_packages_that_are_missing_or_too_old(monkeypatch):
     assert len(says) == 2
 
 
+def test_a_language_without_spaces_needs_its_splitter(monkeypatch):
+    from pipeline import doctor
+    from pipeline.corpus import splitters
+    from pipeline.params import Params
+
+    def missing(name):
+        message = f"No module named {name!r}"
+        raise ImportError(message)
+
+    monkeypatch.setattr(splitters, "import_module", missing)
+    splitters.splitter_of.cache_clear()
+    base = Params()
+    corpus = base.corpus.model_copy(update={"pair": "zh-my"})
+    found = {}
+    for asked in ("auto", True, False):
+        words = base.words.model_copy(update={"pretokenised": asked})
+        found[asked] = doctor.splitters(base.model_copy(update={"corpus": corpus, "words": words}))
+    splitters.splitter_of.cache_clear()
+    assert found[True] == doctor.splitters(base) == []
+    assert [finding.problem for finding in found["auto"]] == [False, False]
+    assert [finding.problem for finding in found[False]] == [True, False]
+    assert "run `pip install 'attention-transport[zh]'`" in found["auto"][0].says
+    assert (found[False][1].about, found[False][1].says) == ("words of my", "Burmese syllables (sylbreak)")
+
+
 def test_too_little_room_is_a_problem(monkeypatch, tmp_path):
     from pipeline import doctor
 

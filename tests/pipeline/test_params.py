@@ -150,7 +150,7 @@ def test_gold_may_be_null_or_any_number_of_sets(tmp_path: Path) -> None:
         ({"sampel": {}}, r"params\.yaml: sampel: no such key; did you mean sample\?"),
         ({"sample": {"n_pair": 3}}, r"sample\.n_pair: no such key; did you mean n_pairs\?"),
         ({"corpus": {"n_pairs": 3}}, r"corpus\.n_pairs: no such key; did you mean sample\.n_pairs\?"),
-        ({"words": {"zzz": 3}}, r"words\.zzz: no such key; known keys: lemmas"),
+        ({"words": {"zzz": 3}}, r"words\.zzz: no such key; known keys: pretokenised, lemmas"),
         ({"gold": [{"bass": 0}]}, r"gold\.0\.bass: no such key; did you mean base\?"),
         (
             {"gold": {"base": 0}},

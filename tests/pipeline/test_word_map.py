@@ -93,3 +93,50 @@ class TestTokenise:
 
         with pytest.raises(PipelineError, match=r"must give character spans .* got SlowTokenizer; convert it"):
             check_tokenizer(SlowTokenizer())
+
+
+def test_marks_and_joiners_that_a_tokeniser_drops_are_no_loss():
+    # x, a circumflex that is dropped, y; two Persian letters around a dropped joiner
+    shares = _map("x\u0302y \u06cc\u200c\u062e", ["x\u0302y", "\u06cc\u200c\u062e"], [(0, 1), (2, 3), (4, 5), (6, 7)])
+    np.testing.assert_array_equal(shares, [[1, 1, 0, 0], [0, 0, 1, 1]])
+
+
+def test_a_word_without_a_token_is_refused():
+    from pipeline.attention.word_map import UnmappableError
+
+    with pytest.raises(UnmappableError, match="lost some of '\u0301' in"):
+        _map("a \u0301 b", ["a", "\u0301", "b"], [(0, 1), (4, 5)])
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", ["opus", "e5", "cased", "uncased"])
+@pytest.mark.parametrize(
+    ("lang", "raw"),
+    [
+        ("en", "The com\u200cmittee met, x\u0302y \u025b\u0303 \U0001f469\u200d\U0001f467 \U0001f44d\U0001f3fd \u2764\ufe0f\u200d\U0001f525."),
+        ("fr", "L\u02bce\u0301te\u0301 e\u0301tait\u00ad l\uff07an dernier."),
+        ("fa", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \u06a9\u062a\u0627\u0628\u200c\u0647\u0627."),
+        ("hi", "\u0928\u094d\u200d\u092f\u093e\u092f \u0939\u093f\u0928\u094d\u0926\u0940"),
+        ("ar", "\u0627\u0644\u0633\u0651\u064e\u0644\u0627\u0645\u064f."),
+    ],
+)  # fmt: skip
+def test_every_word_has_its_tokens_in_real_tokenisers(shared_data, name, lang, raw):
+    """Whatever a tokeniser does with joiners and marks, no word is lost and none shares its row with another."""
+    from transformers import AutoTokenizer, BertTokenizerFast
+
+    from pipeline.attention.tokenise import tokenise
+    from pipeline.attention.word_map import word_map
+    from pipeline.corpus.words import locate_words, normalise, split_words
+
+    vocabulary = str(shared_data / "tokenizers/mbert/vocab.txt")
+    tokenizer = {
+        "opus": lambda: AutoTokenizer.from_pretrained(shared_data / "tokenizers/opus-mt-en-fr"),
+        "e5": lambda: AutoTokenizer.from_pretrained(shared_data / "models/multilingual-e5-small"),
+        "cased": lambda: BertTokenizerFast(vocab=vocabulary, do_lower_case=False),
+        "uncased": lambda: BertTokenizerFast(vocab=vocabulary, do_lower_case=True),
+    }[name]()
+    text = normalise(raw, lang)
+    words = split_words(text, lang)
+    shares = word_map(locate_words(text, words), tokenise(tokenizer, text, "src"), text)
+    assert shares.shape[0] == len(words)
+    assert (shares.sum(axis=1) > 0).all()
