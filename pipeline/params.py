@@ -55,7 +55,7 @@ def _only_for(block: BaseModel, keys: tuple[str, ...], rule: str) -> None:
         _refuse(f"{given[0]}: {rule}, but it is {getattr(block, given[0])!r}; set it to null or leave it out")
 
 
-def _unique(name: str, values: tuple[str, ...]) -> None:
+def _unique(name: str, values: tuple[str | int, ...]) -> None:
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
         _refuse(f"{name}: each value at most once, but {twice[0]!r} is there twice; remove one")
@@ -230,6 +230,24 @@ class Align(Block):
     seed: Seed = 2026
 
 
+class Intervene(Block):
+    """Putting heads off and making them look elsewhere; `pairs` and `draws` bound the work."""
+
+    pairs: Annotated[int, Field(ge=4)] = 60
+    ks: Annotated[tuple[Count, ...], BeforeValidator(_as_tuple)] = (1, 2, 4, 8)
+    draws: Count = 12
+    sweeps: Annotated[tuple[Count, ...], BeforeValidator(_as_tuple), Field(min_length=1)] = (1, 20)
+    seed: Seed = 2026
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Intervene":
+        _unique("ks", self.ks)
+        _unique("sweeps", self.sweeps)
+        if 4 not in self.ks:
+            _refuse(f"ks: must hold 4, which decides, but it is {list(self.ks)}; add it")
+        return self
+
+
 class Gold(Block):
     """Hand-made links to score against."""
 
@@ -310,6 +328,7 @@ class Params(Block):
     )
     extract: Extract = Extract()
     align: Align = Align()
+    intervene: Intervene = Intervene()
     gold: Gold | None = Gold()
     certify: Certify = Certify()
     learn: Learn = Learn()

@@ -1,0 +1,178 @@
+"""From losses to tables: paired estimates over the pairs of half B, with intervals and raw p-values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from pipeline.alignment.bootstrap import IntervalRule, Resampler, difference_p
+from pipeline.intervention.decisions import Interval
+from pipeline.intervention.observers import Intervention
+from pipeline.intervention.plan import REPLACEMENTS, TopSet, targets
+from pipeline.intervention.rank import Ranking, rank_correlation
+
+Losses = Float[np.ndarray, " pair"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything that tables are made of.
+
+    Attributes
+    ----------
+    base : float array, shape (pair,)
+        Loss of each pair of half B while nothing is changed, in nats.
+    words : float array, shape (pair,)
+        Scored target words of each pair.
+    losses : dict from Intervention to float array, shape (pair,)
+    ranking : Ranking
+    sets : list of TopSet
+    resampler : Resampler
+        Over the pairs of half B.
+    level : float
+        Of the intervals, in (0, 1).
+    """
+
+    base: Losses
+    words: Losses
+    losses: Mapping[Intervention, Losses]
+    ranking: Ranking
+    sets: Sequence[TopSet]
+    resampler: Resampler
+    level: float
+
+    def effect(self, intervention: Intervention) -> Losses:
+        """Return the loss of each pair under an intervention minus its loss as it is, in nats."""
+        return self.losses[intervention] - self.base
+
+    def estimate(self, differences: Losses) -> dict[str, float]:
+        """Return sums of nats over sums of words: `effect`, `low`, `high`, and `p`, two-sided and raw."""
+        value = differences.sum() / self.words.sum()
+        draws = self.resampler.sums(differences) / self.resampler.sums(self.words)
+        rule = IntervalRule("percentile", self.level)
+        found = self.resampler.estimate(np.asarray(value), draws, np.asarray(len(self.words)), rule)
+        return {
+            "effect": float(value),
+            "low": float(found.low),
+            "high": float(found.high),
+            "p": float(difference_p(found)),
+        }
+
+
+def interval(row: Mapping[Any, Any], prefix: str = "") -> Interval:
+    """Return the interval of a row; columns of a further estimate have a prefix."""
+    value, low, high = (float(row[prefix + name]) for name in ("effect", "low", "high"))
+    return Interval(value, low, high)
+
+
+def heads_table(measured: Measured, views: Sequence[str], *, zero: bool) -> pd.DataFrame:
+    """Return a row a head: how it aligns on half A (`pointing`, `entropy`) and what it is worth on half B.
+
+    `zero_effect` is the effect with zero in place of the mean, empty where that is not the way to put heads off.
+    """
+    ranking, rows = measured.ranking, []
+    for layer, head in sorted(ranking.ordered()):
+        place, change = (layer - 1, head), Intervention("off", ((layer, head),))
+        checked = measured.effect(Intervention("zero", change.heads)) if zero else None
+        rows.append(
+            {
+                "layer": layer,
+                "head": head,
+                "view": views[ranking.views[place]],
+                "pointing": ranking.best[place],
+                "entropy": ranking.entropy[place],
+                **measured.estimate(measured.effect(change)),
+                "zero_effect": np.nan if checked is None else checked.sum() / measured.words.sum(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def sets_table(measured: Measured) -> pd.DataFrame:
+    """Return a row a set that was put off: `all`, each `layer`, each `top` of k heads beside its draws.
+
+    For `top`: `draws_effect` is the mean over the draws, `over_*` the set's effect minus it, `share_reached` the
+    share of draws with at least the set's effect, `complete` whether the draws are all sets that there are, `short`
+    the layers with too few other heads.
+    """
+    ordered = measured.ranking.ordered()
+    layers = sorted({layer for layer, _ in ordered})
+    by_layer = {layer: tuple(sorted(head for head in ordered if head[0] == layer)) for layer in layers}
+    rows: list[dict[str, Any]] = [_set_row(measured, "all", len(ordered), targets(ordered)["all"])]
+    rows += [{**_set_row(measured, "layer", len(heads), heads), "layer": at} for at, heads in by_layer.items()]
+    rows += [{**_set_row(measured, "top", top.k, top.heads), **_against_draws(measured, top)} for top in measured.sets]
+    frame = pd.DataFrame(rows)
+    for name in ("layer", "n_draws"):
+        frame[name] = frame[name].astype("Int64")
+    return frame
+
+
+def _set_row(measured: Measured, what: str, k: int, heads: tuple) -> dict[str, Any]:
+    estimate = measured.estimate(measured.effect(Intervention("off", heads)))
+    return {"set": what, "layer": None, "k": k, "heads": _spell(heads), **estimate}
+
+
+def _against_draws(measured: Measured, top: TopSet) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "n_draws": len(top.draws),
+        "complete": top.complete,
+        "short": " ".join(map(str, top.short)),
+    }
+    names = ("effect", "low", "high", "p")
+    if not top.draws:
+        return found | {f"over_{name}": np.nan for name in names} | {"draws_effect": np.nan, "share_reached": np.nan}
+    own = measured.effect(Intervention("off", top.heads))
+    draws = np.stack([measured.effect(Intervention("off", heads)) for heads in top.draws])
+    over = measured.estimate(own - draws.mean(0))
+    return {
+        **found,
+        "draws_effect": draws.mean(0).sum() / measured.words.sum(),
+        **{f"over_{name}": over[name] for name in names},
+        "share_reached": float((draws.sum(1) >= own.sum()).mean()),
+    }
+
+
+def replacements_table(measured: Measured, sweeps: Sequence[int]) -> pd.DataFrame:
+    """Return a row a target and replacement; `balanced_minus_tempered` compares two replacements, not with the own."""
+    rows = []
+    for name, heads in targets(measured.ranking.ordered()).items():
+        about = {"target": name, "heads": _spell(heads)}
+        for kind in REPLACEMENTS:
+            effect = measured.effect(Intervention(kind, heads))
+            rows.append({**about, "replacement": str(kind), "sweeps": None, **measured.estimate(effect)})
+        for n in sweeps:
+            plan, soft = (measured.effect(Intervention(kind, heads, n)) for kind in ("balanced", "tempered"))
+            for what, effect in (("balanced", plan), ("tempered", soft), ("balanced_minus_tempered", plan - soft)):
+                rows.append({**about, "replacement": what, "sweeps": n, **measured.estimate(effect)})
+    frame = pd.DataFrame(rows)
+    frame["sweeps"] = frame["sweeps"].astype("Int64")
+    return frame
+
+
+def correlations(measured: Measured) -> dict[str, dict[str, float]]:
+    """Return Spearman's correlation over heads of the effect with alignment and, as a rival, with negative entropy.
+
+    Each over all heads and within layers, with its interval over resampled pairs of half B.
+    """
+    ranking = measured.ranking
+    shape = ranking.best.shape
+    heads = [Intervention("off", ((layer + 1, head),)) for layer, head in np.ndindex(shape)]
+    effects = np.stack([measured.effect(change) for change in heads], axis=-1)
+    value = (effects.sum(0) / measured.words.sum()).reshape(shape)
+    draws = measured.resampler.sums(effects) / measured.resampler.sums(measured.words)[:, None]
+    draws = draws.reshape(-1, *shape)
+    rule, found = IntervalRule("percentile", measured.level), {}
+    for name, scores in (("alignment", ranking.best), ("negative_entropy", -ranking.entropy)):
+        for where, within in (("all", False), ("within_layer", True)):
+            resampled = rank_correlation(scores, draws, within_layer=within)
+            rho = rank_correlation(scores, value, within_layer=within)
+            low, high = rule.interval(resampled, rho)
+            found[f"{name}_{where}"] = {"value": float(rho), "low": float(low), "high": float(high)}
+    return found
+
+
+def _spell(heads: tuple) -> str:
+    return " ".join(f"{layer}.{head}" for layer, head in heads)

@@ -1,0 +1,35 @@
+"""Stage `intervene@NAME`: what one translator loses when heads are off or look elsewhere."""
+
+from pathlib import Path
+
+import typer
+
+from pipeline.corpus.pairs import read_pairs
+from pipeline.intervention.measure import Job, intervene
+from pipeline.lexicon.links import read_links
+from pipeline.params import load_params
+from pipeline.stages import check_translator, run_stage, say, track
+
+WORK, METRICS = Path("work"), Path("reports/metrics/intervene")
+
+
+def main(name: str) -> None:
+    """Write `heads.csv`, `sets.csv`, `replacements.csv` and `summary.json` to `reports/metrics/intervene/NAME`."""
+    params = load_params()
+    check_translator(params, name)
+    job = Job(
+        name=name,
+        spec=params.translators[name],
+        settings=params.intervene,
+        align=params.align,
+        extract=params.extract,
+        pairs=read_pairs(Path("data/corpus/pairs.parquet")),
+        links=read_links(Path("data/links/links.parquet")),
+    )
+    summary = intervene(job, work=WORK, target=METRICS / name, track=track(f"intervening in {name}"), say=say)
+    verdicts = [f"{what} {found['verdict']}" for what, found in summary.get("verdicts", {}).items()]
+    say(f"intervene: {name}: {summary['status']}" + "".join(f"; {line.replace('_', ' ')}" for line in verdicts))
+
+
+if __name__ == "__main__":
+    run_stage(lambda: typer.run(main))
