@@ -97,18 +97,20 @@ def balanced(
     sweeps : int
         At least 1; each ends with the rows.
     causal : bool
-        Whether a row is balanced with the rows before it only (a Sinkhorn run for every row): sums over all rows
-        would tell a decoder of the words to come.
+        Whether a row sees only the rows before it, since column sums would tell a decoder of the words to come. Each
+        row then has a Sinkhorn of its own with its past, and no column may get more than its share of the finished
+        plan (rows / keys): the first rows of a plan obey that, but cannot have equal column sums.
     """
     kernel = _kernel(scores, keys) * rows[:, None, :, None]
-    n_rows = rows.shape[1]
     # One run a line of `past`, over the rows that it marks.
+    n_rows = rows.shape[1]
     past = rows[:, None, None].double().expand(-1, 1, n_rows if causal else 1, -1)
     past = past.tril() if causal else past
-    column_sum = past.sum(-1, keepdim=True) / keys.sum(-1).clamp(min=1)[:, None, None, None]
+    most = (rows.sum(-1) / keys.sum(-1).clamp(min=1))[:, None, None, None].double()
     row_factor = past * _inverse(kernel.sum(-1))[:, :, None]
     for _ in range(sweeps):
-        column_factor = column_sum * _inverse(row_factor @ kernel)
+        column_factor = most * _inverse(row_factor @ kernel)
+        column_factor = column_factor.clamp(max=1.0) if causal else column_factor
         row_factor = past * _inverse(column_factor @ kernel.transpose(2, 3))
     own = row_factor.diagonal(dim1=2, dim2=3) if causal else row_factor[:, :, 0]
     return own[..., None] * kernel * column_factor

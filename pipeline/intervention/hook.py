@@ -7,7 +7,7 @@ alone runs the library's fast attention.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from transformers.masking_utils import AttentionMaskInterface, eager_mask
 NAME = "observed"
 
 
+@runtime_checkable
 class Observer(Protocol):
     """What is told of every attention call while it is in charge."""
 

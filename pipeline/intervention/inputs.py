@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -33,9 +33,9 @@ class Item:
         The id that each query position must predict, or `IGNORED`.
     n_words : int
         Target words that are scored.
-    queries : float array, shape (view, word, query)
+    queries : float array, shape (view, tgt_word, query)
         Weights of the query positions of each target word in each view; rows sum to 1.
-    keys : float array, shape (word, key)
+    keys : float array, shape (src_word, key)
         Share of each key token that belongs to each source word.
     free : list of bool
         Which query positions an intervention may change.
@@ -47,8 +47,8 @@ class Item:
     rows: dict[str, list[int]]
     labels: list[int]
     n_words: int
-    queries: Float[np.ndarray, "view word query"]
-    keys: Float[np.ndarray, "word key"]
+    queries: Float[np.ndarray, "view tgt_word query"]
+    keys: Float[np.ndarray, "src_word key"]
     free: list[bool]
     links: Links
 
@@ -58,6 +58,7 @@ class Item:
         return max(len(row) for row in self.rows.values())
 
 
+@runtime_checkable
 class Encode(Protocol):
     """Turns a pair and its links into an item; what reads pairs in a new way needs one of these."""
 
@@ -166,9 +167,7 @@ def _side(tokens: Tokens, sides: Sequence[int | None], wanted: int) -> Tokens:
 
 def _check_length(n_tokens: int, most: int, text: str) -> None:
     if n_tokens > most:
-        message = (
-            f"text: the model takes at most {most} tokens, got {n_tokens} for {text!r}; the pair is left out and counted"
-        )
+        message = f"text: the model takes at most {most} tokens, got {n_tokens} for {text!r}; the pair is left out and counted"
         raise UnmappableError("too_long", message)
 
 

@@ -1,6 +1,7 @@
 """A translator with the head that it was trained with, and the way its loss is taken."""
 
 from collections.abc import Callable
+from typing import Any
 
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
@@ -53,7 +54,8 @@ def load_with_head(
     return model.to(loaded.device).eval(), encode
 
 
-def _masked_head(spec: TranslatorSpec, say: Callable[[str], None]) -> PreTrainedModel | None:
+def _masked_head(spec: TranslatorSpec, say: Callable[[str], None]) -> Any:
+    """Return the model, `None` where its masked-word head is not among the weights."""
     folder, _ = model_folder(spec.model, revision=spec.revision, weights=True, say=say)
     model, info = AutoModelForMaskedLM.from_pretrained(
         folder,

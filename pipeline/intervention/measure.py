@@ -123,8 +123,12 @@ def intervene(
         "status": "tested",
         "score": SCORES[job.spec.reads],
         "off": "mean over half A" if scorer.causal else "target-to-source part cut, rows normalised again",
-        "columns": "rows so far" if scorer.causal else "all rows",
-        "settings": {**job.settings.model_dump(mode="json"), "resamples": job.align.resamples, "level": job.align.level},
+        "columns": "at most their share, over the rows so far" if scorer.causal else "equal sums over all rows",
+        "settings": {
+            **job.settings.model_dump(mode="json"),
+            "resamples": job.align.resamples,
+            "level": job.align.level,
+        },
         "n_pairs": {"half_a": len(choosing), "half_b": len(judging), "skipped": n_skipped},
         "n_words": int(measured.words.sum()),
         "base": {"value": base["effect"], "low": base["low"], "high": base["high"]},
@@ -170,22 +174,24 @@ def _run(
 
 
 def _verdicts(found: Mapping[str, pd.DataFrame], job: Job) -> dict[str, Any]:
-    sets, swaps = found["sets"], found["replacements"]
-    top = sets[(sets["set"] == "top") & (sets["k"] == DECIDING_K)].iloc[0]
-    of_top = swaps[swaps["target"] == "top"].set_index("replacement")
+    top = next(row for row in found["sets"].to_dict("records") if row["set"] == "top" and row["k"] == DECIDING_K)
+    most = max(job.settings.sweeps)
+    swaps = {
+        (row["target"], row["replacement"]): tables.interval(row)
+        for row in found["replacements"].to_dict("records")
+        if row["replacement"] in RIVALS or row["sweeps"] == most
+    }
     used = uses_alignment(
         tables.interval(top),
         tables.interval(top, "over_"),
         float(top["share_reached"]),
-        [tables.interval(of_top.loc[rival]) for rival in RIVALS],
+        [swaps["top", rival] for rival in RIVALS],
         level=job.align.level,
     )
-    most = max(job.settings.sweeps)
-    compared = swaps[(swaps["replacement"] == "balanced_minus_tempered") & (swaps["sweeps"] == most)]
-    decides = tables.interval(compared[compared["target"] == "all"].iloc[0])
+    matters = plan_matters(swaps["all", "balanced_minus_tempered"])
     return {
         "uses_alignment": {"verdict": used, "k": DECIDING_K, "heads": top["heads"]},
-        "plan_matters": {"verdict": plan_matters(decides), "sweeps": most, "heads": "all"},
+        "plan_matters": {"verdict": matters, "sweeps": most, "heads": "all"},
     }
 
 

@@ -180,5 +180,5 @@ def stack(arrays: list, shape: tuple[int, ...], device: torch.device) -> Float[T
     """Return arrays of one rank as one float64 tensor, filled up with zeros to `shape`."""
     out = torch.zeros((len(arrays), *shape), dtype=torch.float64)
     for row, array in enumerate(arrays):
-        out[(row, *map(slice, array.shape))] = torch.from_numpy(array)
+        out[row][tuple(slice(n) for n in array.shape)] = torch.from_numpy(array)
     return out.to(device)

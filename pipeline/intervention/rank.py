@@ -92,6 +92,7 @@ def rank_correlation(
 
     `within_layer` ranks the heads of each layer among themselves: differences between layers do not enter.
     """
+
     def ranks(values: np.ndarray) -> np.ndarray:
         lead = values.shape[:-2]
         values = values if within_layer else values.reshape(*lead, -1)

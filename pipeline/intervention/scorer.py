@@ -16,7 +16,6 @@ from pipeline.intervention.hook import Discovery, Observer, observed_by
 from pipeline.intervention.inputs import IGNORED, Item
 
 
-
 @dataclass
 class Batch:
     """Pairs as tensors, and what a pass over them left in memory.
@@ -102,8 +101,8 @@ class Scorer:
             items=items,
             inputs=inputs,
             labels=fill([item.labels for item in items], value=IGNORED),
-            rows=fill([item.free for item in items], value=0).bool(),
-            keys=fill([(item.keys.sum(0) > 0).tolist() for item in items], value=0).bool(),
+            rows=fill([[int(free) for free in item.free] for item in items], value=0).bool(),
+            keys=fill([(item.keys.sum(0) > 0).astype(int).tolist() for item in items], value=0).bool(),
         )
 
     def prepare(self, items: list[Item], observer: Observer) -> tuple[Batch, Float[Tensor, " batch"]]:
