@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-NEWTON_STEPS = 20
+NEWTON_STEPS = 40
 WIDTHS = (0.05, 50.0)
 """Of the position control, in tokens of the source."""
 SHARPEST = 9.0

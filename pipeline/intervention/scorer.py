@@ -142,7 +142,9 @@ class Scorer:
                 logits = self.model(**batch.inputs).logits
         finally:
             hook.remove()
-        losses = nn.functional.cross_entropy(logits.float(), batch.labels[scored], reduction="none")
+        losses = nn.functional.cross_entropy(
+            logits.to(torch.promote_types(logits.dtype, torch.float32)), batch.labels[scored], reduction="none"
+        )
         total = torch.zeros(len(batch.items), dtype=torch.float64, device=losses.device)
         return total.index_add_(0, scored.nonzero()[:, 0], losses.double())
 
