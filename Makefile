@@ -17,6 +17,11 @@ setup: .venv/ready  ## make .venv with every package at its pinned version
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	touch .venv/ready
 
+lock: setup  ## write constraints.txt anew from what a fresh set-up would resolve to; needs the network
+	mkdir -p work
+	$(BIN)/pip install --quiet --dry-run --ignore-installed --report work/lock.json torch==2.13.0 -e '.[dev]'
+	$(BIN)/python .ci/lock.py < work/lock.json > constraints.txt
+
 report: setup  ## run what has changed (dvc repro) and print where the page is
 	$(BIN)/python -m pipeline validate
 	$(BIN)/dvc repro
@@ -34,4 +39,4 @@ test: setup  ## all tests, the slow ones too
 bench: setup  ## ratios against plain references, one JSON object a benchmark
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
-.PHONY: help setup report check test bench
+.PHONY: help setup lock report check test bench

@@ -5,10 +5,12 @@ argument, the rule with the accepted values, what arrived, and what to do about 
 """
 
 import math
+import sys
 from collections.abc import Collection, Sequence
+from numbers import Integral, Real
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 
 class TransportError(ValueError):
@@ -21,14 +23,14 @@ def broken_rule(argument: str, rule: str, arrived: object, remedy: str) -> Trans
 
 
 def check_positive(argument: str, value: float, *, remedy: str) -> None:
-    """Refuse a number that is not finite and greater than 0."""
-    if not (math.isfinite(value) and value > 0):
+    """Refuse what is not a finite number greater than 0."""
+    if not (isinstance(value, Real) and math.isfinite(value) and value > 0):
         raise broken_rule(argument, "a finite number greater than 0", repr(value), remedy)
 
 
 def check_count(argument: str, value: int, *, at_least: int = 1) -> None:
     """Refuse a count (of layers, sweeps, dimensions) below `at_least`."""
-    if value < at_least:
+    if not isinstance(value, Integral) or value < at_least:
         raise broken_rule(argument, f"a whole number of at least {at_least}", repr(value), "Ask for more.")
 
 
@@ -39,30 +41,29 @@ def check_choice(argument: str, value: str, accepted: Collection[str]) -> None:
         raise broken_rule(argument, f"one of {names}", repr(value), "Choose one of the names listed.")
 
 
-def check_finite(argument: str, values: Tensor) -> None:
-    """Refuse NaN and infinities, and say how many there are."""
-    if not torch.is_floating_point(values):
-        raise broken_rule(argument, "a floating-point tensor", str(values.dtype), "Convert it with `.double()` first.")
-    n_bad = int((~torch.isfinite(values)).sum())
+def check_finite(argument: str, values: Any) -> None:
+    """Refuse NaN and infinities in an array or tensor, and say how many there are."""
+    xp = sys.modules["torch"] if not isinstance(values, np.ndarray) else np
+    n_bad = int((~xp.isfinite(values)).sum())
     if n_bad:
         raise broken_rule(
             argument, "finite everywhere", f"{n_bad} NaN or infinite values", "Drop or repair those values."
         )
 
 
-def check_shape(argument: str, values: Tensor, axes: Sequence[str]) -> None:
-    """Refuse a tensor whose number of axes is not that of the named ones, or with an empty axis."""
+def check_shape(argument: str, values: Any, axes: Sequence[str]) -> None:
+    """Refuse an array or tensor whose number of axes is not that of the named ones, or with an empty axis."""
     shape = tuple(values.shape)
     if len(shape) != len(axes) or 0 in shape:
         raise broken_rule(
             argument,
             f"of shape ({', '.join(axes)}), no axis empty",
             f"shape {shape}",
-            "Add the missing axes with `unsqueeze(0)`, or drop the empty problem.",
+            "Add or remove axes (the batch comes first, and may be left out), or drop the empty problem.",
         )
 
 
-def check_points(src_name: str, src: Tensor, tgt_name: str, tgt: Tensor) -> None:
+def check_points(src_name: str, src: Any, tgt_name: str, tgt: Any) -> None:
     """Refuse two clouds that differ in shape, dtype or device, or that hold NaN or infinities."""
     axes = ("batch", "n", "dim")
     for name, values in ((src_name, src), (tgt_name, tgt)):
@@ -84,7 +85,7 @@ def check_points(src_name: str, src: Tensor, tgt_name: str, tgt: Tensor) -> None
         )
 
 
-def check_cost(argument: str, cost: Tensor) -> None:
+def check_cost(argument: str, cost: Any) -> None:
     """Refuse a cost that is not a finite (batch, src, tgt) tensor."""
     check_shape(argument, cost, ("batch", "src", "tgt"))
     check_finite(argument, cost)

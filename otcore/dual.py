@@ -15,38 +15,24 @@ exponential overflows.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from otcore._checks import broken_rule, check_cost, check_count, check_points, check_positive
-from otcore.prompt import Marginals, point_mass
+from otcore._checks import broken_rule, check_count, check_points, check_positive
+from otcore._doors import takes_arrays
+from otcore.terms import Duals, Marginals, point_mass
 
 
-class Duals(NamedTuple):
-    """The unknowns of the dual, in units of the cost.
-
-    Attributes
-    ----------
-    src : float tensor, shape (batch, src)
-        u, one a row of the cost.
-    tgt : float tensor, shape (batch, tgt)
-        v, one a column of the cost.
-    """
-
-    src: Float[Tensor, "batch src"]
-    tgt: Float[Tensor, "batch tgt"]
-
-
+@takes_arrays(x="batch n dim", y="batch n dim")
 def squared_cost(x: Float[Tensor, "batch n dim"], y: Float[Tensor, "batch tgt dim_y"]) -> Float[Tensor, "batch n tgt"]:
     """Return C_ij = |x_i - y_j|^2 (eq. 1), by differences, so that nearby points lose no digits.
 
     Raises
     ------
     TransportError
-        If the clouds differ in shape, dtype or device, or hold NaN.
+        If the clouds are no numbers, differ in shape, dtype or device, or hold NaN.
 
     Examples
     --------
@@ -57,6 +43,7 @@ def squared_cost(x: Float[Tensor, "batch n dim"], y: Float[Tensor, "batch tgt di
     return (x[:, :, None] - y[:, None]).square().sum(-1)  # (b,n,1,d) - (b,1,n,d) -> (b,n,n)
 
 
+@takes_arrays(cost="batch src tgt")
 def zero_duals(cost: Float[Tensor, "batch src tgt"]) -> Duals:
     """Return u = v = 0, where every algorithm here starts.
 
@@ -65,9 +52,10 @@ def zero_duals(cost: Float[Tensor, "batch src tgt"]) -> Duals:
     >>> zero_duals(torch.ones(1, 2, 3)).tgt.tolist()
     [[0.0, 0.0, 0.0]]
     """
-    return Duals(torch.zeros_like(cost[:, :, 0]), torch.zeros_like(cost[:, 0]))
+    return _zero_duals(cost)
 
 
+@takes_arrays(cost="batch src tgt", duals="batch n")
 def log_mass(cost: Float[Tensor, "batch src tgt"], duals: Duals, *, reg: float) -> Float[Tensor, "batch src tgt"]:
     """Return log M_ij = (-C_ij + u_i + v_j) / reg - 1.
 
@@ -77,9 +65,11 @@ def log_mass(cost: Float[Tensor, "batch src tgt"], duals: Duals, *, reg: float) 
     >>> log_mass(cost, zero_duals(cost), reg=0.1).item()
     -1.0
     """
-    return (duals.src[:, :, None] + duals.tgt[:, None] - cost) / reg - 1.0
+    check_positive("reg", reg, remedy="The mass divides by it; try 0.05 of the largest cost.")
+    return _log_mass(cost, duals, reg=reg)
 
 
+@takes_arrays(cost="batch src tgt", duals="batch n")
 def dual_value(
     cost: Float[Tensor, "batch src tgt"], duals: Duals, *, reg: float, marginals: Marginals = "unit"
 ) -> Float[Tensor, " batch"]:
@@ -91,11 +81,13 @@ def dual_value(
     >>> round(dual_value(cost, zero_duals(cost), reg=1.0).item(), 6)   # exp(-1)
     0.367879
     """
+    check_positive("reg", reg, remedy="The dual divides by it; try 0.05 of the largest cost.")
     mass = point_mass(cost.shape[-1], marginals)
-    total = torch.exp(log_mass(cost, duals, reg=reg)).sum((1, 2))
+    total = torch.exp(_log_mass(cost, duals, reg=reg)).sum((1, 2))
     return reg * total - mass * (duals.src.sum(1) + duals.tgt.sum(1))
 
 
+@takes_arrays(cost="batch src tgt", duals="batch n")
 def dual_gradient(
     cost: Float[Tensor, "batch src tgt"], duals: Duals, *, reg: float, marginals: Marginals = "unit"
 ) -> Duals:
@@ -107,11 +99,13 @@ def dual_gradient(
     >>> round(dual_gradient(cost, zero_duals(cost), reg=1.0).src.item(), 6)   # exp(-1) - 1
     -0.632121
     """
-    plan = torch.exp(log_mass(cost, duals, reg=reg))
+    check_positive("reg", reg, remedy="The dual divides by it; try 0.05 of the largest cost.")
+    plan = torch.exp(_log_mass(cost, duals, reg=reg))
     mass = point_mass(cost.shape[-1], marginals)
     return Duals(plan.sum(2) - mass, plan.sum(1) - mass)
 
 
+@takes_arrays(cost="batch src tgt", start="batch n")
 def gradient_descent(
     cost: Float[Tensor, "batch src tgt"],
     *,
@@ -154,14 +148,13 @@ def gradient_descent(
     >>> torch.exp(log_mass(cost, last, reg=0.1)).round(decimals=3)[0].tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    check_cost("cost", cost)
     check_positive("reg", reg, remedy="The dual divides by it; try 0.05 of the largest cost.")
     check_count("depth", depth)
     steps = _steps(step_size, depth)
     mass = point_mass(cost.shape[-1], marginals)
-    duals = zero_duals(cost) if start is None else start
+    duals = _zero_duals(cost) if start is None else start
     for step in steps:
-        log_plan = log_mass(cost, duals, reg=reg)
+        log_plan = _log_mass(cost, duals, reg=reg)
         duals = Duals(
             duals.src - step * _relative_excess(torch.logsumexp(log_plan, 2), mass),
             duals.tgt - step * _relative_excess(torch.logsumexp(log_plan, 1), mass),
@@ -169,6 +162,7 @@ def gradient_descent(
         yield duals
 
 
+@takes_arrays(cost="batch src tgt", start="batch n")
 def sinkhorn(
     cost: Float[Tensor, "batch src tgt"],
     *,
@@ -196,60 +190,25 @@ def sinkhorn(
     >>> torch.exp(log_mass(cost, last, reg=0.1)).sum(2)[0].round(decimals=6).tolist()
     [1.0, 1.0]
     """
-    check_cost("cost", cost)
     check_positive("reg", reg, remedy="Sinkhorn divides by it; try 0.05 of the largest cost.")
     check_count("depth", depth)
     log_m = torch.tensor(point_mass(cost.shape[-1], marginals), dtype=cost.dtype, device=cost.device).log()
-    duals = zero_duals(cost) if start is None else start
+    duals = _zero_duals(cost) if start is None else start
     for _ in range(depth):
-        duals = sinkhorn_sweep(cost, duals, reg=reg, log_src=log_m, log_tgt=log_m)
+        src = reg * (log_m + 1.0 - torch.logsumexp((duals.tgt[:, None] - cost) / reg, 2))
+        tgt = reg * (log_m + 1.0 - torch.logsumexp((src[:, :, None] - cost) / reg, 1))
+        duals = Duals(src, tgt)
         yield duals
 
 
-def sinkhorn_sweep(
-    cost: Float[Tensor, "batch src tgt"],
-    duals: Duals,
-    *,
-    reg: float | Float[Tensor, " batch"],
-    log_src: Float[Tensor, "*src_mass"],
-    log_tgt: Float[Tensor, "*tgt_mass"],
-) -> Duals:
-    """Return the duals after one sweep for any log masses; both are -inf for a point without mass."""
-    weight = torch.as_tensor(reg, dtype=cost.dtype, device=cost.device).reshape(-1, 1)  # (1 or b, 1)
-    src = weight * (log_src + 1.0 - torch.logsumexp((duals.tgt[:, None] - cost) / weight[..., None], 2))
-    tgt = weight * (log_tgt + 1.0 - torch.logsumexp((src[:, :, None] - cost) / weight[..., None], 1))
-    return Duals(src, tgt)
+def _zero_duals(cost: Float[Tensor, "batch src tgt"]) -> Duals:
+    """Return `zero_duals` of a checked cost."""
+    return Duals(torch.zeros_like(cost[:, :, 0]), torch.zeros_like(cost[:, 0]))
 
 
-def newton_step(
-    cost: Float[Tensor, "batch src tgt"],
-    duals: Duals,
-    *,
-    reg: float,
-    src_mass: Float[Tensor, "batch n_src"],
-    tgt_mass: Float[Tensor, "batch n_tgt"],
-) -> Duals:
-    """Return the duals after one step of Newton's method on L, without a line search.
-
-    Two nearly equal permutations make sweeps crawl; near the optimum this squares the error instead. Far from it
-    a step can do harm, so the caller compares. A ridge at rounding holds the directions that L does not see.
-    """
-    plan = torch.exp(log_mass(cost, duals, reg=reg))
-    rows, columns = plan.sum(2), plan.sum(1)
-    curvature = torch.cat(
-        [
-            torch.cat([torch.diag_embed(rows), plan], 2),
-            torch.cat([plan.mT, torch.diag_embed(columns)], 2),
-        ],
-        1,
-    )  # reg times the second derivatives of L: (b, src+tgt, src+tgt)
-    sums = torch.cat([rows, columns], 1)
-    ridge = 10 * torch.finfo(cost.dtype).eps * sums.amax(1, keepdim=True)
-    curvature += torch.diag_embed(torch.where(sums > 0, ridge, 1.0))
-    slope = sums - torch.cat([src_mass, tgt_mass], 1)
-    change, _ = torch.linalg.solve_ex(curvature, slope)
-    src, tgt = change.split([cost.shape[1], cost.shape[2]], 1)
-    return Duals(duals.src - reg * src, duals.tgt - reg * tgt)
+def _log_mass(cost: Float[Tensor, "batch src tgt"], duals: Duals, *, reg: float) -> Float[Tensor, "batch src tgt"]:
+    """Return `log_mass` of checked arguments."""
+    return (duals.src[:, :, None] + duals.tgt[:, None] - cost) / reg - 1.0
 
 
 def _relative_excess(log_sum: Tensor, mass: float) -> Tensor:

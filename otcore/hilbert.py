@@ -11,7 +11,8 @@ A positive matrix brings any two positive vectors closer (Birkhoff): mu(Qa, Qb) 
     phi = max_ijkl Q_ik Q_jl / (Q_jk Q_il),      eta = ( sqrt(phi) - 1 ) / ( sqrt(phi) + 1 ) < 1.
 
 phi overflows any float (reg = 0.005 gives 1e127), so all functions take and return logarithms. Those that
-state an inequality return both of its sides, and leave the verdict to the caller.
+state an inequality return both of its sides, and leave the verdict to the caller. The inequalities here are
+ours; `bounds` has those of the paper as printed.
 """
 
 import math
@@ -21,8 +22,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from otcore._checks import broken_rule, check_cost, check_count, check_positive
-from otcore.dual import Duals, log_mass
+from otcore._checks import broken_rule
+from otcore._doors import takes_arrays
+from otcore.dual import log_mass
+from otcore.terms import Duals
 
 
 class Inequality(NamedTuple):
@@ -41,6 +44,7 @@ class Inequality(NamedTuple):
         return float((self.left - self.right).max())
 
 
+@takes_arrays(log_p="batch n", log_q="batch n")
 def hilbert_metric(log_p: Float[Tensor, "batch n"], log_q: Float[Tensor, "batch n_q"]) -> Float[Tensor, " batch"]:
     """Return mu(p, q) from log p and log q: 0 exactly where p is a multiple of q.
 
@@ -71,8 +75,18 @@ def hilbert_metric(log_p: Float[Tensor, "batch n"], log_q: Float[Tensor, "batch 
             f"shapes {tuple(log_p.shape)} and {tuple(log_q.shape)}",
             "Compare vectors of the same points.",
         )
-    difference = log_p - log_q
-    return difference.amax(-1) - difference.amin(-1)
+    return span(log_p - log_q)
+
+
+def span(log_p: Float[Tensor, "batch *n"]) -> Float[Tensor, "batch *rest"]:
+    """Return mu(p, 1), how far p is from a constant: the largest minus the smallest of the last axis.
+
+    Examples
+    --------
+    >>> span(torch.tensor([[1.0, 4.0, 2.0]])).item()
+    3.0
+    """
+    return log_p.amax(-1) - log_p.amin(-1)
 
 
 def distance_to(duals: Duals, optimum: Duals, *, reg: float) -> Float[Tensor, " batch"]:
@@ -90,6 +104,7 @@ def distance_to(duals: Duals, optimum: Duals, *, reg: float) -> Float[Tensor, " 
     )
 
 
+@takes_arrays(log_kernel="batch src tgt")
 def log_phi(log_kernel: Float[Tensor, "batch src tgt"]) -> Float[Tensor, " batch"]:
     """Return log phi(Q) from log Q: the largest distance between two rows of Q in Hilbert's metric.
 
@@ -100,11 +115,10 @@ def log_phi(log_kernel: Float[Tensor, "batch src tgt"]) -> Float[Tensor, " batch
     >>> log_phi(torch.tensor([[[0.0, 1.0], [1.0, 0.0]]])).item()
     2.0
     """
-    check_cost("log_kernel", log_kernel)
-    largest = torch.zeros_like(log_kernel[:, 0, 0])
+    largest = log_kernel.new_zeros(len(log_kernel))
     for row in range(log_kernel.shape[1]):
         difference = log_kernel - log_kernel[:, row : row + 1]  # (b,src,tgt): row i minus the chosen row
-        largest = torch.maximum(largest, (difference.amax(-1) - difference.amin(-1)).amax(-1))
+        largest = torch.maximum(largest, span(difference).amax(-1))
     return largest
 
 
@@ -128,7 +142,7 @@ def contraction(
 
     References
     ----------
-    The tool behind Theorem D.1; Daneshmand, AISTATS 2026, Appendix D, after Franklin and Lorenz, 1989.
+    Birkhoff, Extensions of Jentzsch's theorem, 1957; the tool behind Theorem D.1.
 
     Examples
     --------
@@ -161,9 +175,7 @@ def almost_stochastic_bound(
     for axis in (2, 1):
         log_sum = torch.logsumexp(log_matrix, axis)
         eps = (torch.exp(log_sum) / mass - 1.0).abs().amax(-1).clamp(max=1.0)
-        sides.append(
-            Inequality(hilbert_metric(log_sum, torch.zeros_like(log_sum)), torch.log1p(eps) - torch.log1p(-eps))
-        )
+        sides.append(Inequality(span(log_sum), torch.log1p(eps) - torch.log1p(-eps)))
     return sides[0], sides[1]
 
 
@@ -184,66 +196,6 @@ def scaling_bound(cost: Float[Tensor, "batch src tgt"], duals: Duals, optimum: D
     """
     log_plan = log_mass(cost, duals, reg=reg)
     rows, columns = torch.logsumexp(log_plan, 2), torch.logsumexp(log_plan, 1)
-    residual = torch.maximum(
-        hilbert_metric(rows, torch.zeros_like(rows)), hilbert_metric(columns, torch.zeros_like(columns))
-    )
+    residual = torch.maximum(span(rows), span(columns))
     gap = log_gap(log_phi(-cost / reg))
     return Inequality(distance_to(duals, optimum, reg=reg), residual * torch.exp(-gap))
-
-
-class TheoremD1(NamedTuple):
-    """What Theorem D.1 promises for each problem, in natural logarithms.
-
-    Attributes
-    ----------
-    log_bound : float tensor, shape (batch,)
-        log of 36 sqrt(n) exp(1.5 r/reg) / ( sqrt(depth) (1 - eta) ), a bound on the smallest Hilbert
-        distance so far.
-    log_depth : float tensor, shape (batch,)
-        log of 64 n exp(3 r/reg) r: the theorem speaks only of depths from here on.
-    log_useful_depth : float tensor, shape (batch,)
-        log of the depth at which the bound itself reaches `tolerance`.
-    """
-
-    log_bound: Float[Tensor, " batch"]
-    log_depth: Float[Tensor, " batch"]
-    log_useful_depth: Float[Tensor, " batch"]
-
-
-def theorem_d1(cost: Float[Tensor, "batch src tgt"], *, reg: float, depth: int, tolerance: float = 1.0) -> TheoremD1:
-    """Return the bound of Theorem D.1 at a depth, its depth condition, and the depth it would take.
-
-    r is the largest cost of the problem. Both exponentials make the theorem say nothing that a computer
-    could reach once reg is a tenth of r or less; the certificate reports these numbers beside the measured
-    distance.
-
-    Raises
-    ------
-    TransportError
-        If the cost is not a finite (batch, src, tgt) tensor, `reg` or `tolerance` is not greater than 0 or
-        `depth` below 1.
-
-    References
-    ----------
-    Daneshmand, AISTATS 2026, Theorem D.1.
-
-    Examples
-    --------
-    >>> cost = torch.tensor([[[0.0, 1.0], [1.0, 0.0]]], dtype=torch.float64)
-    >>> round(theorem_d1(cost, reg=0.05, depth=4000).log_depth.item() / math.log(10))   # 10^28 layers
-    28
-    """
-    check_cost("cost", cost)
-    check_count("depth", depth)
-    check_positive("reg", reg, remedy="The bound divides by it.")
-    check_positive("tolerance", tolerance, remedy="A Hilbert distance of 1 is already coarse.")
-    n = cost.shape[1]
-    radius = cost.amax((1, 2))
-    log_constant = (
-        math.log(36.0) + 0.5 * math.log(n) + 1.5 * radius / reg - log_gap(log_phi(-cost / reg))
-    )  # log of the bound at depth 1
-    return TheoremD1(
-        log_bound=log_constant - 0.5 * math.log(depth),
-        log_depth=math.log(64.0 * n) + 3.0 * radius / reg + radius.log(),
-        log_useful_depth=2.0 * (log_constant - math.log(tolerance)),
-    )

@@ -22,16 +22,15 @@ Row n, the **memory row**, is zero except for -m in the last column of ones, whe
 that row.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from otcore._checks import broken_rule, check_choice, check_points
-
-Marginals = Literal["unit", "uniform"]
-MARGINALS: tuple[Marginals, ...] = ("unit", "uniform")
+from otcore._doors import takes_arrays
+from otcore.terms import MARGINALS, Marginals
 
 
 class Columns(NamedTuple):
@@ -61,23 +60,7 @@ def columns(dim: int) -> Columns:
     return Columns(slice(0, d), slice(d, 2 * d), 2 * d, 2 * d + 1, ones, 2 * d + 6, 2 * d + 7, 2 * d + 8, 2 * d + 9)
 
 
-def point_mass(n: int, marginals: Marginals) -> float:
-    """Return m, what each row and each column of the plan sums to: 1 or 1/n.
-
-    Raises
-    ------
-    TransportError
-        If `marginals` is neither ``"unit"`` nor ``"uniform"``.
-
-    Examples
-    --------
-    >>> point_mass(4, "uniform")
-    0.25
-    """
-    check_choice("marginals", marginals, MARGINALS)
-    return 1.0 if marginals == "unit" else 1.0 / n
-
-
+@takes_arrays(x="batch n dim", y="batch n dim", masks={"real": "batch n"})
 def engineered_prompt(
     x: Float[Tensor, "batch n dim"],
     y: Float[Tensor, "batch tgt dim_y"],
@@ -139,6 +122,7 @@ def engineered_prompt(
     return torch.cat([points * real[..., None], memory_row], dim=1)
 
 
+@takes_arrays(x="batch n dim", y="batch n dim")
 def plain_prompt(
     x: Float[Tensor, "batch n dim"], y: Float[Tensor, "batch tgt dim_y"]
 ) -> Float[Tensor, "batch n 2*dim+1"]:

@@ -15,26 +15,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from otcore._checks import broken_rule, check_count, check_finite, check_positive
+from otcore._checks import check_count, check_positive
+from otcore._doors import takes_arrays
 from otcore.construction import annealed, constructed_weights
-from otcore.prompt import Marginals, engineered_prompt
+from otcore.prompt import engineered_prompt
+from otcore.terms import Marginals
 from otcore.transformer import MemoryRow, TransportTransformer, read_plan
 
 
+@takes_arrays(x="batch n")
 def sort(
-    x: Float[Tensor, "*batch n"],
+    x: Float[Tensor, "batch n"],
     *,
     reg: float = 1e-6,
     depth: int = 400,
     start_reg: float | None = 0.5,
     step_ratio: float = 2.0,
-) -> Float[Tensor, "*batch n"]:
+) -> Float[Tensor, "batch n"]:
     """Return the numbers in increasing order, as estimated by a constructed transformer.
 
     Parameters
     ----------
-    x : float tensor, shape (n,) or (batch, n)
-        Finite numbers of any size and sign, ties allowed; float64 for small `reg`.
+    x : list, array or tensor of numbers, shape (n,) or (batch, n)
+        Finite, of any size and sign, ties allowed; float64 (what a list becomes) for small `reg`.
     reg : float
         Entropic weight of the last layer, for numbers rescaled to the range 0..1. Numbers closer than about
         n * reg blur.
@@ -48,7 +51,7 @@ def sort(
     Raises
     ------
     TransportError
-        If x is not a float tensor, has no number, holds NaN, or an option is out of range.
+        If x holds no number or something else, or an option is out of range.
 
     References
     ----------
@@ -57,27 +60,23 @@ def sort(
     Examples
     --------
     >>> import otcore
-    >>> numbers = torch.tensor([3.5, -1.0, 20.0, 0.25], dtype=torch.float64)
-    >>> otcore.sort(numbers).round(decimals=3).tolist()
+    >>> otcore.sort([3.5, -1.0, 20.0, 0.25]).round(3).tolist()
     [-1.0, 0.25, 3.5, 20.0]
     """
-    check_finite("x", x)
     check_count("depth", depth)
     check_positive("reg", reg, remedy="1e-6 sorts hundreds of numbers.")
     check_positive("step_ratio", step_ratio, remedy="2 is the fastest that is stable.")
-    if x.ndim not in (1, 2) or x.numel() == 0:
-        raise broken_rule("x", "of shape (n,) or (batch, n), not empty", f"shape {tuple(x.shape)}", "Reshape it.")
-    rows = x.reshape(-1, x.shape[-1])
-    n = rows.shape[1]
-    low, high = rows.amin(1, keepdim=True), rows.amax(1, keepdim=True)
+    n = x.shape[1]
+    low, high = x.amin(1, keepdim=True), x.amax(1, keepdim=True)
     span = torch.where(high > low, high - low, 1.0)
-    unit = (rows - low) / span * (n - 1) / n  # onto the range of the targets
+    unit = (x - low) / span * (n - 1) / n  # onto the range of the targets
     targets = (torch.arange(n, dtype=x.dtype, device=x.device) / n).expand_as(unit)
     regs = [reg] if start_reg is None else annealed(start_reg, reg, depth=depth)
     plan = sorting_plan(unit, targets, reg=regs, step_size=[step_ratio * value for value in regs], depth=depth)
-    return (plan @ rows[..., None])[..., 0].reshape(x.shape)
+    return (plan @ x[..., None])[..., 0]
 
 
+@takes_arrays(x="batch n", targets="batch n")
 def sorting_plan(
     x: Float[Tensor, "batch n"],
     targets: Float[Tensor, "batch n_targets"],

@@ -20,8 +20,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from otcore._checks import broken_rule, check_choice, check_count, check_finite, check_shape
+from otcore._checks import broken_rule, check_choice, check_count
+from otcore._doors import takes_arrays
 from otcore.construction import ConstructedWeights
+from otcore.terms import Array
 
 MemoryRow = Literal["frozen", "free"]
 MEMORY_ROWS: tuple[MemoryRow, ...] = ("frozen", "free")
@@ -62,11 +64,12 @@ class Output(NamedTuple):
     layers: dict[int, Layer]
 
     @property
-    def attention(self) -> dict[int, Float[Tensor, "batch head query key"]]:
+    def attention(self) -> dict[int, Array]:
         """The attention of the layers that were asked for, by number."""
         return {number: layer.attention for number, layer in self.layers.items()}
 
 
+@takes_arrays(state="batch token width", score="head width width", masks={"real": "batch token"})
 def softmax_attention(
     state: Float[Tensor, "batch token width"],
     score: Float[Tensor, "head width width"],
@@ -93,6 +96,15 @@ def softmax_attention(
     >>> softmax_attention(state, torch.zeros(1, 2, 2, dtype=torch.float64)).tolist()
     [[[[0.5, 0.5], [0.5, 0.5]]]]
     """
+    return _softmax_attention(state, score, real)
+
+
+def _softmax_attention(
+    state: Float[Tensor, "batch token width"],
+    score: Float[Tensor, "head width width"],
+    real: Bool[Tensor, "batch token"] | None,
+) -> Float[Tensor, "batch head token token"]:
+    """Return `softmax_attention` of checked arguments."""
     scores = (state[:, None] @ score) @ state[:, None].mT  # (b,1,t,w) @ (h,w,w) @ (b,1,w,t) -> (b,h,t,t)
     if real is not None:
         scores = scores.masked_fill(~real[:, None, None, :], torch.finfo(scores.dtype).min)
@@ -174,6 +186,7 @@ class TransportTransformer(nn.Module):
         model = cls(weights.score, weights.value, depth=depth, steps=weights.steps, memory_row=memory_row)
         return model.requires_grad_(False)
 
+    @takes_arrays(prompt="batch token width", masks={"real": "batch n"})
     def layers(
         self, prompt: Float[Tensor, "batch token width"], *, real: Bool[Tensor, "batch n"] | None = None
     ) -> Iterator[Layer]:
@@ -191,12 +204,18 @@ class TransportTransformer(nn.Module):
         TransportError
             If the prompt is not a finite (batch, token, width) tensor of the weights' width.
         """
-        self._check_prompt(prompt)
+        return self._layers(prompt, real)
+
+    def _layers(
+        self, prompt: Float[Tensor, "batch token width"], real: Bool[Tensor, "batch n"] | None
+    ) -> Iterator[Layer]:
+        """Yield each layer of a checked prompt."""
+        self._check_width(prompt)
         tokens = _real_tokens(real, prompt)
         moves = self._moving_tokens(tokens, prompt)
         state = prompt
         for number, (score, value, feed_forward) in enumerate(self._weights(), start=1):
-            attention = softmax_attention(state, score, real=tokens)
+            attention = _softmax_attention(state, score, tokens)
             moved = state[:, None] @ value  # (b,1,t,w) @ (h,w,w) -> (b,h,t,w)
             update = (attention @ moved).sum(1)  # (b,h,t,t) @ (b,h,t,w), heads added -> (b,t,w)
             before, state = state, state + _masked(update, moves)
@@ -204,6 +223,7 @@ class TransportTransformer(nn.Module):
                 state = state + _masked(torch.relu(state @ feed_forward), moves)
             yield Layer(number, before, attention, state)
 
+    @takes_arrays(prompt="batch token width", masks={"real": "batch n"})
     def forward(
         self,
         prompt: Float[Tensor, "batch token width"],
@@ -223,7 +243,7 @@ class TransportTransformer(nn.Module):
                 raise broken_rule("record", f"layers from 1 to {self.depth}", repr(number), "Layers count from 1.")
         recorded = {}
         state = prompt
-        for layer in self.layers(prompt, real=real):
+        for layer in self._layers(prompt, real):
             state = layer.state
             if layer.number in record:
                 recorded[layer.number] = layer
@@ -247,10 +267,8 @@ class TransportTransformer(nn.Module):
             moves[:, -1] = 0.0
         return moves
 
-    def _check_prompt(self, prompt: Tensor) -> None:
+    def _check_width(self, prompt: Tensor) -> None:
         """Refuse a prompt that these weights cannot read."""
-        check_shape("prompt", prompt, ("batch", "token", "width"))
-        check_finite("prompt", prompt)
         width = self.score.shape[-1]
         if prompt.shape[-1] != width:
             raise broken_rule(
@@ -261,6 +279,7 @@ class TransportTransformer(nn.Module):
             )
 
 
+@takes_arrays(state="batch token width", score="head width width", masks={"real": "batch n"})
 def read_plan(
     state: Float[Tensor, "batch token width"],
     score: Float[Tensor, "head width width"],
@@ -295,7 +314,7 @@ def read_plan(
     >>> read_plan(state, torch.zeros(1, 3, 3, dtype=torch.float64)).tolist()
     [[[[0.5, 0.5], [0.5, 0.5]]]]
     """
-    return softmax_attention(state[:, :-1] if memory_row else state, score, real=real)
+    return _softmax_attention(state[:, :-1] if memory_row else state, score, real)
 
 
 def _masked(update: Tensor, moves: Tensor | None) -> Tensor:

@@ -49,7 +49,10 @@ def _models(annotation: object) -> Iterator[type[BaseModel]]:
 def _unknown_key(loc: list[str], schema: type[BaseModel]) -> str:
     """Return the complaint about a key, with the block that has it or the nearest one of its own block."""
     blocks = {name: model for name, field in schema.model_fields.items() for model in _models(field.annotation)}
-    key, known = loc[-1], list((blocks[loc[0]] if len(loc) > 1 else schema).model_fields)
+    key, block = loc[-1], schema
+    for part in loc[:-1]:  # what is no field is a name of the user's, of a translator
+        block = next(_models(block.model_fields[part].annotation)) if part in block.model_fields else block
+    known = list(block.model_fields)
     near = difflib.get_close_matches(key, known, n=1)
     elsewhere = [f"{name}.{key}" for name, block in blocks.items() if key in block.model_fields]
     found = elsewhere or near

@@ -1,10 +1,32 @@
-"""Outputs that are there whole or not at all."""
+"""Outputs that are there whole or not at all, and say which edition wrote them."""
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+
+SCHEMA = 2
+"""Of manifests and metrics: raised whenever a reader of the last edition would misread them."""
+
+
+def check_schema(value: Mapping, path: str | Path, stage: str) -> None:
+    """Refuse what an older (or newer) edition of the project wrote.
+
+    Raises
+    ------
+    PipelineError
+        Names the file and the stage that writes it anew.
+    """
+    if value.get("schema") != SCHEMA:
+        message = (
+            f"{path}: must say schema: {SCHEMA}, but it says {value.get('schema')}: another edition wrote it; "
+            f"run `dvc repro --force {stage}`"
+        )
+        raise PipelineError(message)
 
 
 @contextmanager
@@ -27,6 +49,55 @@ def replacing(target: str | Path) -> Iterator[Path]:
 
 
 def write_json(path: str | Path, value: object) -> None:
-    """Write one JSON file: sorted keys, two spaces, letters as they are, no NaN."""
+    """Write one JSON file, whole or not at all: sorted keys, two spaces, letters as they are, no NaN."""
     text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def read_object(path: Path, keys: Sequence[str], stage: str) -> dict[str, Any]:
+    """Return the object in a JSON file that a stage wrote.
+
+    Raises
+    ------
+    PipelineError
+        If it is missing, of another edition, or lacks one of the keys.
+    """
+    check_there(path, stage)
+    found = json.loads(path.read_text(encoding="utf-8"))
+    check_schema(found if isinstance(found, dict) else {}, path, stage)
+    check_holds(path, keys, list(found), stage)
+    return found
+
+
+def check_there(path: Path, stage: str) -> None:
+    """Refuse a file that is not there.
+
+    Raises
+    ------
+    PipelineError
+        Names the stage to run.
+    """
+    if not path.is_file():
+        message = f"metrics: {path.name} of stage {stage} is needed, but {path} is not there; run `dvc repro {stage}`"
+        raise PipelineError(message)
+
+
+def check_holds(path: Path, needed: Sequence[str], there: Sequence[str], stage: str) -> None:
+    """Refuse a file without some of the columns or keys.
+
+    Raises
+    ------
+    PipelineError
+        Names the first that is missing, and the stage to run.
+    """
+    missing = [name for name in needed if name not in there]
+    if missing:
+        message = (
+            f"metrics: {path} must hold {', '.join(needed)}, but {missing[0]} is missing; "
+            f"another edition wrote it: run `dvc repro --force {stage}`"
+        )
+        raise PipelineError(message)

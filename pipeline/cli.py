@@ -27,6 +27,7 @@ def _commands() -> None:
 def aer(
     gold: Annotated[Path, typer.Argument(help="Hand-made links: i-j sure, ipj possible; or the demo's .tsv table.")],
     links: Annotated[Path, typer.Argument(help="Links to score, i-j, a line a sentence.")],
+    *,
     gold_base: Annotated[Base, typer.Option(help="Number of the first word in GOLD.")],
     links_base: Annotated[Base, typer.Option(help="Number of the first word in LINKS.")],
     reverse: Annotated[bool, typer.Option("--reverse", help="LINKS has the target word first.")] = False,
@@ -48,15 +49,38 @@ def aer(
 @app.command()
 def validate(
     file: Annotated[Path, typer.Argument(help="The parameters to check.")] = Path("params.yaml"),
+    complete: Annotated[
+        bool, typer.Option("--fill", help="First add the keys that are left out, with defaults and comments.")
+    ] = False,
 ) -> None:
     """Check a parameter file; every problem is one line that names the key, the rule and what to do."""
     from pipeline.doctor import advise
+    from pipeline.fill import fill, left_out
     from pipeline.params import load_params
 
+    for key in fill(file) if complete else ():
+        typer.echo(f"{file}: added {key}")
     params = load_params(file)
+    # DVC reads an entry of translators whole; of other blocks it wants the keys that a stage names.
+    if keys := [key for key in left_out(file) if not key.startswith("translators.")]:
+        typer.echo(f"{file}: note: {', '.join(keys)}: left out, and dvc may miss it; --fill adds what is left out")
     for note in advise(params):
         typer.echo(f"{file}: note: {note}")
     typer.echo(f"{file}: every key is right")
+
+
+@app.command()
+def migrate(
+    file: Annotated[Path, typer.Argument(help="The parameters to renew.")] = Path("params.yaml"),
+) -> None:
+    """Rewrite a parameter file of an older version in place, comments kept, and say what has changed."""
+    from pipeline.migrate import migrate as renew
+
+    steps = renew(file)
+    for step in steps:
+        typer.echo(f"{file}: {step.was} is now {step.now}")
+    if not steps:
+        typer.echo(f"{file}: nothing to change")
 
 
 @app.command()

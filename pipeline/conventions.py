@@ -13,6 +13,7 @@ from pipeline.errors import PipelineError
 Side = Literal["src", "tgt"]
 Reads = Literal["cross", "joint", "prompt"]
 ConventionName = Literal["corrected", "paper", "notebook"]
+StatesName = Literal["output_step", "input_step", "embeddings", "encoder", "together", "alone"]
 
 
 @dataclass(frozen=True)
@@ -143,12 +144,15 @@ class View:
         As in tables and blocks.
     query_side : {"src", "tgt"}
         Whose words look; the words of the other side are keys. Blocks are (tgt, src) whichever it is.
+    states : str
+        The word vectors of the same step: attention and a plan are compared with those only.
     label, what : str
         In words, for the page.
     """
 
     name: str
     query_side: Side
+    states: StatesName
     label: str
     what: str
 
@@ -168,15 +172,35 @@ class View:
         return -1 if self.query_side == "tgt" else -2
 
 
-OUTPUT_STEP = View("output_step", "tgt", "output step", "the decoder step that predicts the target word; the paper’s")
-INPUT_STEP = View("input_step", "tgt", "input step", "the decoder step that reads the target word, one later")
-TGT_TO_SRC = View("tgt_to_src", "tgt", "target to source", "target words look at source words")
-SRC_TO_TGT = View("src_to_tgt", "src", "source to target", "source words look at target words")
+OUTPUT_STEP = View(
+    "output_step", "tgt", "output_step", "output step", "the decoder step that predicts the target word; the paper’s"
+)
+INPUT_STEP = View(
+    "input_step", "tgt", "input_step", "input step", "the decoder step that reads the target word, one later"
+)
+TGT_TO_SRC = View("tgt_to_src", "tgt", "together", "target to source", "target words look at source words")
+SRC_TO_TGT = View("src_to_tgt", "src", "together", "source to target", "source words look at target words")
 
 VIEWS: dict[Reads, tuple[View, ...]] = {
     "cross": (OUTPUT_STEP, INPUT_STEP),
     "joint": (TGT_TO_SRC, SRC_TO_TGT),
     "prompt": (OUTPUT_STEP, INPUT_STEP),
+}
+STATES: dict[Reads, tuple[StatesName, ...]] = {
+    "cross": ("output_step", "input_step", "embeddings", "encoder"),
+    "joint": ("together", "alone"),
+    "prompt": ("output_step", "input_step"),
+}
+"""Where word vectors are taken, by what is read: at the step that predicts the target word or the one that reads it
+(against the source word in the encoder's last states, or in the same sequence); `embeddings` against embeddings;
+`encoder` and `alone`, each side by itself; `together`, both in one sequence."""
+STATES_IN_WORDS: dict[StatesName, str] = {
+    "output_step": "at the step that predicts the word",
+    "input_step": "at the step that reads the word",
+    "embeddings": "embeddings",
+    "encoder": "each side alone through the encoder",
+    "together": "both sentences in one sequence",
+    "alone": "each sentence alone",
 }
 _VIEWS = {view.name: view for view in (OUTPUT_STEP, INPUT_STEP, TGT_TO_SRC, SRC_TO_TGT)}
 
@@ -203,3 +227,14 @@ def view_of(name: str) -> View:
 def names(views: Sequence[View]) -> list[str]:
     """Return the names of views, in order."""
     return [view.name for view in views]
+
+
+def label_of(name: str) -> str:
+    """Return a view, or a kind of states, in words.
+
+    Examples
+    --------
+    >>> label_of("src_to_tgt"), label_of("alone")
+    ('source to target', 'each sentence alone')
+    """
+    return _VIEWS[name].label if name in _VIEWS else STATES_IN_WORDS[cast(StatesName, name)]

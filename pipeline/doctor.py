@@ -186,10 +186,10 @@ def sentences(params: Params) -> tuple[list[SentencePair], int, str]:
     """Return sentences to probe with, how many a run reads, and what that rests on."""
     n_gold = 0
     if params.gold is not None:
-        from pipeline.corpus.gold import read_gold_pairs
+        from pipeline.corpus.gold import read_gold_set
 
         corpus = params.corpus
-        n_gold = len(read_gold_pairs(params.gold, src_lang=corpus.src_lang, tgt_lang=corpus.tgt_lang))
+        n_gold = len(read_gold_set(params.gold, src_lang=corpus.src_lang, tgt_lang=corpus.tgt_lang))
     n_read = params.sample.n_pairs * len(params.extract.controls) + n_gold
     controls = " and ".join(params.extract.controls)
     told = f"{params.sample.n_pairs} pairs, with {controls} weights; {n_gold} gold"
@@ -224,24 +224,20 @@ def _translator(
     if not probe:
         return [], 0
     from pipeline.attention.extract import make_reader
-    from pipeline.attention.load import load_translator
+    from pipeline.attention.load import Control, load_spec
 
     trained = spec.is_folder or all(cached(_commit(spec), path) for path in needed_files(_commit(spec)))
     say(f"{name}: reading {len(pairs)} sentences with {'its' if trained else 'fresh'} weights ...")
-    translator = load_translator(
-        spec.model,
-        reads=spec.reads,
-        revision=spec.revision,
-        control="trained" if trained else "random_init",
-        device=params.extract.device,
-        dtype=params.extract.dtype,
-        say=say,
+    control: Control = "trained" if trained else "random_init"
+    translator = load_spec(spec, params.extract, pair=params.corpus.pair, control=control, say=say)
+    seconds = _seconds_a_pair(
+        make_reader(translator, spec, languages=params.corpus.pair), pairs, params.extract.tokens_per_batch
     )
-    seconds = _seconds_a_pair(make_reader(translator, spec), pairs, params.extract.tokens_per_batch)
     layers = translator.n_layers
     block = _ASSUMED_WORDS**2 * (2 * layers * 2 + (layers + 1) * 6)
     speed = f"{1 / seconds:.1f} a second, {layers} layers"
     found = [
+        Finding(f"{name}, languages", str(translator.languages)),
         Finding(f"{name}, time", f"about {_duration(seconds * n_pairs)} for {n_pairs} pairs ({speed})"),
         Finding(f"{name}, memory", f"{in_words(_peak_memory())} used at most so far by this process"),
         Finding(f"{name}, disk", f"about {in_words(block * n_pairs)} of blocks"),

@@ -21,12 +21,13 @@ from torch import Tensor
 
 from otcore._checks import broken_rule
 from otcore.construction import constructed_weights
-from otcore.dual import Duals, log_mass, squared_cost
+from otcore.dual import log_mass, squared_cost
 from otcore.learning.evaluation import fresh, model_weights
 from otcore.learning.forward import states
 from otcore.learning.presets import HEADS, PRESETS, residual_layers
 from otcore.learning.training import Settings, State
-from otcore.prompt import columns, point_mass
+from otcore.prompt import columns
+from otcore.terms import Duals, point_mass
 
 REGS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Entropic weights that the regression may choose from."""

@@ -1,8 +1,8 @@
 """Alignment error of attention, word vectors and baselines against hand-made links, by layer and method."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,13 +11,14 @@ from jaxtyping import Bool, Float
 from pipeline.alignment.bootstrap import IntervalRule, Resampler
 from pipeline.alignment.collect import attention_by_convention, watched
 from pipeline.alignment.controls import nearest_position_links, same_index_links
-from pipeline.alignment.gold import COUNTS, GoldLinks, Score, score_counts
-from pipeline.alignment.matching import link_mask
+from pipeline.alignment.gold import COUNTS, Score, score_counts
+from pipeline.alignment.matching import MatchSettings, link_mask
 from pipeline.attention.store import PairBlocks
 from pipeline.conventions import Convention, View, names
+from pipeline.corpus.pharaoh import GoldLinks
 from pipeline.errors import PipelineError
 
-TABLE_METHODS = ("argmax_tgt", "argmax_src", "intersection", "itermax", "transport", "partial")
+Kind = Literal["similarity", "cost"]
 COLUMNS = [
     "source",
     "view",
@@ -31,6 +32,17 @@ COLUMNS = [
     "aer_low",
     "aer_high",
 ]
+
+
+class Matching(NamedTuple):
+    """The methods of the table, in its order, and their options."""
+
+    methods: tuple[str, ...]
+    settings: MatchSettings
+
+    def masks(self, matrix: Float[np.ndarray, "src tgt"], kind: Kind) -> Iterator[Bool[np.ndarray, "src tgt"]]:
+        """Yield what each method links."""
+        return (link_mask(matrix, method, kind=kind, settings=self.settings) for method in self.methods)
 
 
 class Setting(NamedTuple):
@@ -67,14 +79,16 @@ def count_links(
     *,
     views: Sequence[View],
     n_layers: int,
+    levels: Mapping[str, int],
     convention: Convention,
+    matching: Matching,
     n_blocks: int | None = None,
 ) -> GoldCounts:
     """Return the counts of all settings on the pairs that have both blocks and hand-made links.
 
-    Settings: every view and layer of attention and every level of the word vectors by `TABLE_METHODS`,
-    vectors once by squared distance (`transport_distance`) and once by centred cosine (`transport_cosine`;
-    as (1 + cosine) / 2); the baselines `position` (nearest relative position of every target word),
+    Settings: every view and layer of attention and every kind (as the view) and level of the word vectors by
+    every method of `matching`, vectors once by squared distance (`transport_distance`) and once by centred cosine
+    (`transport_cosine`; as (1 + cosine) / 2), those of each side alone also by raw cosine; the baselines `position` (nearest relative position of every target word),
     `same_index` and `random` (each source word with a target word drawn at random: the exact expectation
     over draws).
 
@@ -83,16 +97,21 @@ def count_links(
     PipelineError
         If a hand-made link lies outside of its pair's block, or no pair has both.
     """
-    settings = _settings(names(views), n_layers)
+    settings = _settings(names(views), n_layers, levels, matching.methods)
     rows = []
     for pair in watched(blocks, "gold", n_blocks):
         links = gold.get(pair.pair_id)
         if links is None:
             continue
         n_tgt, n_src = pair.attention.shape[2:]
-        links.check_bounds(n_src, n_tgt, f"gold links of pair {pair.pair_id}")
+        if (links.all >= [n_src, n_tgt]).any():
+            message = (
+                f"gold: links of pair {pair.pair_id} must lie within its {n_src} source and {n_tgt} target words, but "
+                "do not; run `dvc repro extract` for the text that was aligned"
+            )
+            raise PipelineError(message)
         attention = attention_by_convention(pair, views, convention)
-        rows.append(_count_pair(pair, attention, links.masks(n_src, n_tgt)))
+        rows.append(_count_pair(pair, levels, attention, links.masks(n_src, n_tgt), matching))
     if not rows:
         message = (
             f"gold: some pair must have both blocks and hand-made links, but none of {len(gold)} has; "
@@ -102,45 +121,61 @@ def count_links(
     return GoldCounts(settings, np.array(rows, dtype=np.float64).reshape(len(rows), len(settings), len(COUNTS)))
 
 
-def _settings(views: Sequence[str], n_layers: int) -> list[Setting]:
+def _settings(views: Sequence[str], n_layers: int, levels: Mapping[str, int], methods: Sequence[str]) -> list[Setting]:
     attention = [
         Setting("attention", view, layer, method)
         for view in views
         for layer in range(1, n_layers + 1)
-        for method in TABLE_METHODS
+        for method in methods
     ]
     embedding = [
-        Setting("embedding", "", level, f"{method}_{kind}")
-        for level in range(n_layers + 1)
-        for kind in ("cosine", "distance")
-        for method in TABLE_METHODS
+        Setting("embedding", states, level, f"{method}_{measure}")
+        for states in sorted(levels)
+        for level in range(levels[states])
+        for measure in _measures(states)
+        for method in methods
     ]
     baseline = [POSITION, *(Setting("baseline", "", None, name) for name in ("same_index", "random"))]
     return attention + embedding + baseline
 
 
+def _measures(states: str) -> tuple[str, ...]:
+    """Return how the word vectors of a kind are compared; raw cosine is what aligners of sentences read alone take."""
+    return ("cosine", "distance", "raw") if states in ("alone", "encoder") else ("cosine", "distance")
+
+
 def _count_pair(
     pair: PairBlocks,
+    levels: Mapping[str, int],
     attention: Float[np.ndarray, "view layer tgt src"],
     masks: tuple[Bool[np.ndarray, "src tgt"], Bool[np.ndarray, "src tgt"]],
+    matching: Matching,
 ) -> list[list[int] | list[float]]:
-    rows: list[list[int] | list[float]] = [
-        _count(link_mask(block.T, method), *masks)
-        for layers in attention
-        for block in layers
-        for method in TABLE_METHODS
-    ]
-    for cosine, cost in zip(pair.cosine, pair.cost, strict=True):
-        # Rounding may leave a cosine just below -1.
-        similarity = np.clip((1 + cosine) / 2, 0, 1)
-        rows += [_count(link_mask(similarity, method), *masks) for method in TABLE_METHODS]
-        rows += [_count(link_mask(cost, method, kind="cost"), *masks) for method in TABLE_METHODS]
-    n_src, n_tgt = pair.cost.shape[1:]
+    rows: list[list[int] | list[float]] = []
+    for block in attention.reshape(-1, *attention.shape[2:]):
+        if np.isnan(block).any():  # a layer that cannot see all words of the pair is not judged by it
+            rows += [[0] * len(COUNTS)] * len(matching.methods)
+        else:
+            rows += [_count(found, *masks) for found in matching.masks(block.T, "similarity")]
+    for states in sorted(levels):
+        for level in range(levels[states]):
+            for measure in _measures(states):
+                matrix, kind = _compared(pair, states, level, measure)
+                rows += [_count(found, *masks) for found in matching.masks(matrix, kind)]
+    n_tgt, n_src = attention.shape[2:]
     for links in (nearest_position_links(n_src, n_tgt), same_index_links(n_src, n_tgt)):
         found = np.zeros((n_src, n_tgt), dtype=bool)
         found[tuple(links.T)] = True
         rows.append(_count(found, *masks))
     return [*rows, expected_random_counts(*masks)]
+
+
+def _compared(pair: PairBlocks, states: str, level: int, measure: str) -> tuple[Float[np.ndarray, "src tgt"], Kind]:
+    if measure == "distance":
+        return pair.cost[states][level], "cost"
+    cosine = (pair.cosine if measure == "cosine" else pair.cosine_raw)[states][level]
+    # Rounding may leave a cosine just below -1.
+    return np.clip((1 + cosine) / 2, 0, 1), "similarity"
 
 
 def _count(found: np.ndarray, sure: np.ndarray, allowed: np.ndarray) -> list[int]:
@@ -192,7 +227,7 @@ def best_settings(
     best = {}
     for source in ("attention", "embedding", "baseline"):
         of_source = np.array([setting.source == source for setting in counted.settings])
-        row = int(np.where(of_source, chosen_by, np.inf).argmin())
+        row = int(np.where(of_source & ~np.isnan(chosen_by), chosen_by, np.inf).argmin())
         best[source] = {
             **counted.settings[row]._asdict(),
             **{name: float(table[name].iloc[row]) for name in ("aer", "aer_low", "aer_high")},

@@ -150,22 +150,6 @@ def _over_known(
     return low, high, error
 
 
-def holm(p_values: Float[np.ndarray, " test"]) -> Float[np.ndarray, " test"]:
-    """Return p-values corrected for the number of tests (Holm 1979), in [0, 1]; NaN is no test.
-
-    Examples
-    --------
-    >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
-    [0.03, 0.06, 0.06]
-    """
-    out = np.full(p_values.shape, np.nan)
-    tests = np.flatnonzero(~np.isnan(p_values))
-    order = tests[np.argsort(p_values[tests], kind="stable")]
-    factor = np.arange(len(order), 0, -1)
-    out[order] = np.minimum(np.maximum.accumulate(p_values[order] * factor), 1.0)
-    return out
-
-
 def difference_p(estimate: Estimate) -> Float[np.ndarray, "*lead"]:
     """Return two-sided p-values of a mean difference of 0, by its bootstrap standard error.
 

@@ -12,7 +12,6 @@ from pipeline.alignment.controls import control_block, mispaired_partners
 from pipeline.alignment.scores import (
     MASSES,
     SCORES,
-    SomeLinks,
     check_links,
     mean_over_tokens,
     score_links,
@@ -22,14 +21,15 @@ from pipeline.alignment.scores import (
 from pipeline.alignment.transport import (
     N_SUMS,
     correlation_sums,
-    exact_masses,
     level_of,
     match_links,
     plan_for_view,
+    word_plan,
 )
-from pipeline.attention.store import PairBlocks
+from pipeline.attention.store import ByStates, PairBlocks
 from pipeline.conventions import Convention, View
 from pipeline.corpus.pairs import SentencePair
+from pipeline.corpus.pharaoh import SomeLinks
 from pipeline.errors import PipelineError
 
 
@@ -119,9 +119,10 @@ class Collected:
         Attention on special tokens, mean over the words that look.
     reach : float array, shape (pair, view, layer)
         Attention on the words of the other side, mean over the words that look.
-    matches : float array, shape (pair, level)
-        Share of linked words that transport matches; transported pairs only, as the two below.
-    tied : bool array, shape (pair, level)
+    matches : float array, shape (pair, state)
+        Share of linked words that transport matches, by kind and level (`Pass.states`); transported pairs only, as the
+        two below.
+    tied : bool array, shape (pair, state)
         Whether another matching is as cheap.
     plan, plan_position : float array, shape (pair, view, layer, sums)
         `correlation_sums` of attention, and of the position control, with this split's plans.
@@ -133,14 +134,14 @@ class Collected:
     mispaired: Float[np.ndarray, "pair view layer score"]
     special: Float[np.ndarray, "pair view layer"]
     reach: Float[np.ndarray, "pair view layer"]
-    matches: Float[np.ndarray, "pair level"]
-    tied: Bool[np.ndarray, "pair level"]
+    matches: Float[np.ndarray, "pair state"]
+    tied: Bool[np.ndarray, "pair state"]
     plan: Float[np.ndarray, "pair view layer sums"]
     plan_position: Float[np.ndarray, "pair view layer sums"]
     example: PairBlocks | None = None
 
     @classmethod
-    def empty(cls, n_pairs: int, n_views: int, n_layers: int) -> "Collected":
+    def empty(cls, n_pairs: int, n_views: int, n_layers: int, n_states: int) -> "Collected":
         """Return arrays without a single pair in them."""
 
         def unknown(*shape: int) -> np.ndarray:
@@ -152,8 +153,8 @@ class Collected:
             mispaired=unknown(*grid, len(SCORES)),
             special=unknown(*grid),
             reach=unknown(*grid),
-            matches=unknown(n_layers + 1),
-            tied=np.zeros((n_pairs, n_layers + 1), dtype=bool),
+            matches=unknown(n_states),
+            tied=np.zeros((n_pairs, n_states), dtype=bool),
             plan=unknown(*grid, N_SUMS),
             plan_position=unknown(*grid, N_SUMS),
         )
@@ -179,10 +180,10 @@ class Pass:
         Of the blocks.
     n_layers : int
         Of the blocks.
+    levels : mapping of str to int
+        Number of levels by kind of states.
     convention : Convention
         `paper` and `notebook` take the mean over the tokens of a seen word.
-    level_rule : str
-        Which plan stands beside which layer.
     seed : int
         Shuffles before ties are broken, the same for every split.
     example : int
@@ -193,11 +194,16 @@ class Pass:
 
     views: tuple[View, ...]
     n_layers: int
+    levels: Mapping[str, int]
     convention: Convention
-    level_rule: str
     seed: int
     example: int = 0
     label: str = "blocks"
+
+    @property
+    def states(self) -> list[tuple[str, int]]:
+        """Return kind and level of everything that is matched by transport."""
+        return [(kind, level) for kind, n in sorted(self.levels.items()) for level in range(n)]
 
     def run(self, blocks: Iterable[PairBlocks], sample: Sample, *, n_blocks: int | None = None) -> Collected:
         """Return what all pairs of the sample add; pairs without links are passed over.
@@ -208,7 +214,7 @@ class Pass:
             If a block has other sizes than the sentences or the manifest say.
         """
         index = {pair_id: row for row, pair_id in enumerate(sample.ids)}
-        out = Collected.empty(len(sample.ids), len(self.views), self.n_layers)
+        out = Collected.empty(len(sample.ids), len(self.views), self.n_layers, len(self.states))
         best = len(sample.ids)
         for pair in watched(blocks, self.label, n_blocks):
             row = index.get(pair.pair_id)
@@ -243,18 +249,25 @@ class Pass:
         if not sample.transported[row]:
             return
         shuffles = np.random.default_rng([self.seed, pair.pair_id])
-        out.matches[row], out.tied[row] = match_links(pair.cost, links, shuffles)
+        costs = np.concatenate([pair.cost[kind] for kind in sorted(self.levels)])
+        out.matches[row], out.tied[row] = match_links(costs, links, shuffles)
         plans = self.plans(pair.cost)
-        n_src, n_tgt = pair.cost.shape[1:]
+        n_tgt, n_src = attention.shape[2:]
         position = control_block("position", n_src, n_tgt, self.views)
-        out.plan[row] = correlation_sums(attention, plans)
+        sums = correlation_sums(attention, plans)
+        # A layer that cannot see all words of this pair says nothing about it.
+        out.plan[row] = np.where(np.isnan(sums).any(-1, keepdims=True), np.nan, sums)
         out.plan_position[row] = correlation_sums(np.broadcast_to(position[:, None], plans.shape), plans)
 
-    def plans(self, cost: Float[np.ndarray, "level src tgt"]) -> Float[np.ndarray, "view layer tgt src"]:
-        """Return the exact plan beside each layer, laid out as the blocks of each view."""
-        levels = [level_of(layer, self.level_rule) for layer in range(1, self.n_layers + 1)]
-        masses = [exact_masses(cost[level]) for level in levels]
-        return np.stack([[plan_for_view(plan, view) for plan in masses] for view in self.views])
+    def plans(self, cost: ByStates) -> Float[np.ndarray, "view layer tgt src"]:
+        """Return the exact plan beside each layer, of the states of the view's own step, laid out as its blocks."""
+        levels = [level_of(layer) for layer in range(1, self.n_layers + 1)]
+        plans = {kind: word_plan(cost[kind][levels]) for kind in _kinds(self.views)}
+        return np.stack([[plan_for_view(plan, view) for plan in plans[view.states]] for view in self.views])
+
+
+def _kinds(views: Sequence[View]) -> set[str]:
+    return {view.states for view in views}
 
 
 def watched(blocks: Iterable[PairBlocks], label: str, n_blocks: int | None) -> Iterable[PairBlocks]:

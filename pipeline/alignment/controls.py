@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipeline.alignment.scores import Links
 from pipeline.conventions import TGT_TO_SRC, View
+from pipeline.corpus.pharaoh import Links
 
 POSITION_SD = 1.5
 """Standard deviation of the position control, in key words."""

@@ -13,7 +13,8 @@ from pipeline.alignment.scores import SCORES
 from pipeline.alignment.transport import correlation
 
 Scores = Mapping[str, Float[np.ndarray, "pair view layer score"]]
-Matches = Mapping[str, Float[np.ndarray, "transported level"]]
+Matches = Mapping[str, Float[np.ndarray, "transported state"]]
+States = Sequence[tuple[str, int]]
 Sums = Mapping[str, Float[np.ndarray, "transported view layer sums"]]
 
 
@@ -55,7 +56,7 @@ def match_values(splits: Mapping[str, Collected], sample: Sample) -> Matches:
     """Return the share of linked words that transport matches by control, NaN where it was not computed.
 
     The floors `position` (both sides in their order) and `chance` (1 / n_links) are those of the very same
-    pairs, the same at every level.
+    pairs, the same for all states.
     """
     known = ~np.isnan(splits["trained"].matches)
     floors = {
@@ -66,23 +67,39 @@ def match_values(splits: Mapping[str, Collected], sample: Sample) -> Matches:
     return values | {name: np.where(known, floor[:, None], np.nan) for name, floor in floors.items()}
 
 
-def matches(values: Matches, splits: Mapping[str, Collected], resampler: Resampler, rule: IntervalRule) -> pd.DataFrame:
+def name_states(frame: pd.DataFrame, states: States, column: str) -> pd.DataFrame:
+    """Return the frame with its numbers of a state as kind (in `column`) and level (in `layer`)."""
+    at = list(frame.columns).index("state")
+    rows = frame.pop("state")
+    frame.insert(at, "layer", [states[row][1] for row in rows])
+    frame.insert(at, column, [states[row][0] for row in rows])
+    return frame
+
+
+def matches(
+    values: Matches, splits: Mapping[str, Collected], states: States, resampler: Resampler, rule: IntervalRule
+) -> pd.DataFrame:
     """Return the share of linked words that transport between word vectors matches (Figure 7), with floors.
+
+    Columns `states` and `layer`: where the vectors are taken, and at which level (0: entering the first layer).
 
     Parameters
     ----------
-    values : mapping of control to float array, shape (pair, level)
+    values : mapping of control to float array, shape (pair, state)
         From `match_values`.
     splits : mapping of control to Collected
         For `n_tied`, the pairs in which another matching was as cheap.
+    states : list of (str, int)
+        Kind and level along the second axis.
     resampler, rule : Resampler and IntervalRule
         Of the sentences.
     """
-    axes = {"layer": range(values["trained"].shape[1])}
+    axes = {"state": range(len(states))}
     frames = []
     for control, own in values.items():
         n_tied = splits[control].tied.sum(0) if control in splits else 0
-        frames.append(to_frame(resampler.estimate_mean(own, rule), axes, control=control).assign(n_tied=n_tied))
+        frame = to_frame(resampler.estimate_mean(own, rule), axes, control=control).assign(n_tied=n_tied)
+        frames.append(name_states(frame, states, "states"))
     return pd.concat(frames, ignore_index=True)
 
 

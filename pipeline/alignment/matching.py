@@ -1,72 +1,53 @@
 """Links from a matrix of similarities or costs between the words of a pair: every method behind one call."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.optimize import linear_sum_assignment
 
-from pipeline.alignment.scores import Links
-from pipeline.alignment.transport import entropic_masses, partial_masses, unbalanced_masses
+from otcore.plans import entropic_plan, partial_plan, unbalanced_plan
+from pipeline.corpus.pharaoh import Links
 from pipeline.errors import PipelineError
+from pipeline.methods import METHODS, MatchSettings
+
+__all__ = ["METHODS", "MatchSettings", "extract_links", "link_mask", "symmetrise"]
 
 Matrix = Float[np.ndarray, "src tgt"]
 Mask = Bool[np.ndarray, "src tgt"]
+MAX_SWEEPS = 10_000
+SWEEP_ERROR = 1e-6  # of an entropic plan, relative to its mass
+LEAST = 1e-6  # of the largest similarity: what sinkhorn_mutual takes those at most 0 for
 
 # The order decides which of two neighbours takes a word. In this one both directions of GIZA++ and fast_align
 # give their published symmetrised files link by link; with (-1, -1) before (-1, 1) 5 of 894 lines differ.
 _NEIGHBOURS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, 1), (-1, -1), (1, -1), (1, 1))
 
 
-@dataclass(frozen=True)
-class MatchSettings:
-    """The options of the methods that have any.
+DEFAULT = MatchSettings()
+
+
+class _Words(NamedTuple):
+    """A matrix as methods read it.
 
     Attributes
     ----------
-    alpha, rounds : float, int
-        itermax: weight of words that have a link already, in [0, 1], and rounds of mutual argmax, at least 1.
-    threshold : float
-        entropic, partial, unbalanced: a link has at least this share, in (0, 1], of the largest mass that
-        two words can exchange, min(1/n_src, 1/n_tgt).
-    reg : float
-        entropic, unbalanced: entropic weight, in units of the range of the costs, greater than 0.
-    share : float
-        partial: mass that moves, in (0, 1].
-    reg_marginal : float
-        unbalanced: weight of the marginals (Kullback-Leibler), in units of the range of the costs, greater
-        than 0.
-    free : {"both", "either"}
-        grow_diagonal and grow_diagonal_final: which words of a new link must have had no link. `both` is
-        the rule of the scripts that made the published GIZA++ and fast_align files, `either` that of Moses'
-        symal.
+    score : float64 array, shape (src, tgt)
+        Larger is better: the similarities, or the costs with their sign turned, which loses no digit.
+    are_costs : bool
+        Which of the two it is.
     """
 
-    alpha: float = 0.9
-    rounds: int = 2
-    threshold: float = 0.3
-    reg: float = 0.1
-    share: float = 0.9  # the best of 0.6 to 0.9 on the demo's own links, not tuned on a published test set
-    reg_marginal: float = 1.0
-    free: str = "both"
+    score: Matrix
+    are_costs: bool
 
-    def __post_init__(self) -> None:
-        for name, rule, holds in (
-            ("alpha", "in [0, 1]", 0 <= self.alpha <= 1),
-            ("rounds", "at least 1", self.rounds >= 1),
-            ("threshold", "in (0, 1]", 0 < self.threshold <= 1),
-            ("reg", "greater than 0", self.reg > 0),
-            ("share", "in (0, 1]", 0 < self.share <= 1),
-            ("reg_marginal", "greater than 0", self.reg_marginal > 0),
-            ("free", "both or either", self.free in ("both", "either")),
-        ):
-            if not holds:
-                message = f"{name}: must be {rule}, but it is {getattr(self, name)!r}; correct it"
-                raise PipelineError(message)
-
-
-DEFAULT = MatchSettings()
+    @property
+    def in_spreads(self) -> Matrix:
+        """Costs from 0 in units of their typical spread, which one outlier cannot stretch."""
+        cost = self.score.max() - self.score
+        spread = min(cost.max(), 2.0 * np.median(cost)) or cost.max() or 1.0
+        return cost / spread
 
 
 def extract_links(
@@ -88,9 +69,11 @@ def extract_links(
         the two (Koehn et al. 2003), `itermax` (Jalili Sabet et al. 2020), `mwmf` (matching of maximum
         weight, words left out where every weight is at most 0), `transport` (exact, one to one, as many
         links as the shorter side has words), `entropic`, `partial` and `unbalanced` transport of uniform
-        masses, cut at a threshold.
+        masses, cut at a threshold, `sinkhorn_mutual` (rows and columns normalised in turn, then mutual argmax;
+        Chi et al. 2021, XLM-Align) and `softmax_threshold` (probable in both directions; Dou and Neubig 2021,
+        awesome-align).
     kind : {"similarity", "cost"}
-        Costs are turned round: similarity = largest cost - cost.
+        Costs of any size; itermax and mwmf, which need weights, take largest cost - cost.
     settings : MatchSettings
         Options of the methods.
 
@@ -134,10 +117,9 @@ def link_mask(
             f"{int((~np.isfinite(matrix)).sum())} entries that are not finite; leave the pair out"
         )
         raise PipelineError(message)
-    similarity = matrix.astype(np.float64)
-    if kind == "cost":
-        similarity = similarity.max() - similarity
-    return METHODS[method](similarity, settings)
+    are_costs = kind == "cost"
+    score = -matrix.astype(np.float64) if are_costs else matrix.astype(np.float64)
+    return _METHODS[method](_Words(score, are_costs), settings)
 
 
 def symmetrise(forward: Mask, backward: Mask, method: str, *, free: str = "both") -> Mask:
@@ -200,33 +182,42 @@ def _grow_diagonal(forward: Mask, backward: Mask, *, final: bool, free: str) -> 
     return links
 
 
-def _argmax_src(similarity: Matrix, settings: MatchSettings) -> Mask:
-    mask = np.zeros(similarity.shape, dtype=bool)
-    mask[np.arange(len(mask)), similarity.argmax(1)] = True
+def _best(score: Matrix, among_equals: Matrix | None = None) -> Mask:
+    """Return the best column of each row, the first on ties, or the best of another score among equals."""
+    if among_equals is not None:
+        score = np.where(score == score.max(1, keepdims=True), among_equals, -np.inf)
+    mask = np.zeros(score.shape, dtype=bool)
+    mask[np.arange(len(mask)), score.argmax(1)] = True
     return mask
 
 
-def _argmax_tgt(similarity: Matrix, settings: MatchSettings) -> Mask:
-    return _argmax_src(similarity.T, settings).T
+def _argmax_src(words: _Words, settings: MatchSettings) -> Mask:
+    return _best(words.score)
 
 
-def _combined(method: str) -> Callable[[Matrix, MatchSettings], Mask]:
-    def combine(similarity: Matrix, settings: MatchSettings) -> Mask:
-        forward, backward = _argmax_src(similarity, settings), _argmax_tgt(similarity, settings)
+def _argmax_tgt(words: _Words, settings: MatchSettings) -> Mask:
+    return _best(words.score.T).T
+
+
+def _combined(method: str) -> Callable[[_Words, MatchSettings], Mask]:
+    def combine(words: _Words, settings: MatchSettings) -> Mask:
+        forward, backward = _argmax_src(words, settings), _argmax_tgt(words, settings)
         return symmetrise(forward, backward, method, free=settings.free)
 
     return combine
 
 
-def _itermax(similarity: Matrix, settings: MatchSettings) -> Mask:
-    if (similarity < 0).any():
+def _itermax(words: _Words, settings: MatchSettings) -> Mask:
+    if not words.are_costs and (words.score < 0).any():
         message = (
             "matrix: itermax multiplies similarities, which must be at least 0, but one is "
-            f"{similarity.min():g}; for cosines give (1 + cosine) / 2"
+            f"{words.score.min():g}; for cosines give (1 + cosine) / 2"
         )
         raise PipelineError(message)
-    mutual = _combined("intersection")
-    links = mutual(similarity, settings)
+    similarity = words.score - words.score.min() if words.are_costs else words.score
+    # Beside a cost of 1e32 all similarities are alike; then the costs decide.
+    among_equals = words.score if words.are_costs else None
+    links = _combined("intersection")(words, settings)
     if min(similarity.shape) <= 2:  # as the authors' tool does
         return links
     for _ in range(settings.rounds - 1):
@@ -235,47 +226,90 @@ def _itermax(similarity: Matrix, settings: MatchSettings) -> Mask:
             break
         n_open = np.add.outer(src_open.astype(np.int64), tgt_open.astype(np.int64))
         # Both words open: as they are; one of them: discounted; none: out.
-        weight = np.minimum(settings.alpha * n_open, 1.0)
-        new = mutual(similarity * weight, settings) & (n_open > 0) & ~links
+        weighted = similarity * np.minimum(settings.alpha * n_open, 1.0)
+        backward = _best(weighted.T, None if among_equals is None else among_equals.T).T
+        new = _best(weighted, among_equals) & backward & (n_open > 0) & ~links
         if not new.any():
             break
         links = links | new
     return links
 
 
-def _assignment(similarity: Matrix) -> Mask:
-    mask = np.zeros(similarity.shape, dtype=bool)
-    mask[linear_sum_assignment(similarity, maximize=True)] = True
+def _matched(score: Matrix) -> Mask:
+    # Exact beside entries of any size: a test holds it against every matching.
+    mask = np.zeros(score.shape, dtype=bool)
+    mask[linear_sum_assignment(score, maximize=True)] = True
     return mask
 
 
-def _transport(similarity: Matrix, settings: MatchSettings) -> Mask:
-    return _assignment(similarity)
+def _transport(words: _Words, settings: MatchSettings) -> Mask:
+    return _matched(words.score)
 
 
-def _mwmf(similarity: Matrix, settings: MatchSettings) -> Mask:
-    return _assignment(np.maximum(similarity, 0)) & (similarity > 0)
+def _mwmf(words: _Words, settings: MatchSettings) -> Mask:
+    if words.are_costs:
+        return _matched(words.score) & (words.score > words.score.min())
+    return _matched(np.maximum(words.score, 0)) & (words.score > 0)
 
 
-def _cut(masses: Float[np.ndarray, "src tgt"], threshold: float) -> Mask:
+def _cut(plan: Float[np.ndarray, "src tgt"], threshold: float) -> Mask:
     # The tolerance keeps a full exchange over a threshold of 1.
-    return masses * max(masses.shape) >= threshold * (1 - 1e-9)
+    return plan * max(plan.shape) >= threshold * (1 - 1e-9)
 
 
-def _entropic(similarity: Matrix, settings: MatchSettings) -> Mask:
-    return _cut(entropic_masses(similarity.max() - similarity, reg=settings.reg), settings.threshold)
+def _entropic(words: _Words, settings: MatchSettings) -> Mask:
+    plan = entropic_plan(
+        words.in_spreads, reg=settings.reg, marginals="uniform", max_sweeps=MAX_SWEEPS, threshold=SWEEP_ERROR
+    )
+    _check_converged(bool(plan.converged), settings.reg, float(plan.marginal_error))
+    return _cut(plan.plan, settings.threshold)
 
 
-def _partial(similarity: Matrix, settings: MatchSettings) -> Mask:
-    return _cut(partial_masses(similarity.max() - similarity, share=settings.share), settings.threshold)
+def _partial(words: _Words, settings: MatchSettings) -> Mask:
+    return _cut(partial_plan(-words.score, share=settings.share, marginals="uniform").plan, settings.threshold)
 
 
-def _unbalanced(similarity: Matrix, settings: MatchSettings) -> Mask:
-    masses = unbalanced_masses(similarity.max() - similarity, reg=settings.reg, reg_marginal=settings.reg_marginal)
-    return _cut(masses, settings.threshold)
+def _unbalanced(words: _Words, settings: MatchSettings) -> Mask:
+    plan = unbalanced_plan(
+        words.in_spreads,
+        reg=settings.reg,
+        reg_marginal=settings.reg_marginal,
+        marginals="uniform",
+        max_sweeps=MAX_SWEEPS,
+        threshold=SWEEP_ERROR,
+    )
+    _check_converged(bool(plan.converged), settings.reg, float(plan.marginal_error))
+    return _cut(plan.plan, settings.threshold)
 
 
-METHODS: dict[str, Callable[[Matrix, MatchSettings], Mask]] = {
+def _check_converged(converged: bool, reg: float, error: float) -> None:
+    if not converged:
+        message = f"reg: must let the sweeps converge, but {reg:g} leaves a marginal error of {error:.1e}; raise it"
+        raise PipelineError(message)
+
+
+def _sinkhorn_mutual(words: _Words, settings: MatchSettings) -> Mask:
+    """Columns first, then rows, as the authors' tool: each direction is read where it was normalised last."""
+    if words.are_costs:
+        rows = -words.in_spreads / settings.temperature
+    else:
+        largest = words.score.max()
+        floor = LEAST * largest if largest > 0 else 1.0
+        rows = np.log(np.where(words.score > 0, words.score, floor)) / settings.temperature
+    for _ in range(settings.sweeps):
+        columns = rows - np.logaddexp.reduce(rows, axis=0, keepdims=True)
+        rows = columns - np.logaddexp.reduce(columns, axis=1, keepdims=True)
+    return _best(rows) & _best(columns.T).T
+
+
+def _softmax_threshold(words: _Words, settings: MatchSettings) -> Mask:
+    logits = -words.in_spreads / settings.softmax_temperature
+    least = np.log(settings.softmax_threshold)
+    forward, backward = (logits - np.logaddexp.reduce(logits, axis=axis, keepdims=True) for axis in (1, 0))
+    return (forward > least) & (backward > least)
+
+
+_METHODS: dict[str, Callable[[_Words, MatchSettings], Mask]] = {
     "argmax_src": _argmax_src,
     "argmax_tgt": _argmax_tgt,
     "intersection": _combined("intersection"),
@@ -288,4 +322,6 @@ METHODS: dict[str, Callable[[Matrix, MatchSettings], Mask]] = {
     "entropic": _entropic,
     "partial": _partial,
     "unbalanced": _unbalanced,
+    "sinkhorn_mutual": _sinkhorn_mutual,
+    "softmax_threshold": _softmax_threshold,
 }

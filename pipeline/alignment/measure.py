@@ -8,19 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.alignment.aer import COLUMNS, aer_table, best_settings, count_links
+from pipeline.alignment.aer import COLUMNS, Matching, aer_table, best_settings, count_links
 from pipeline.alignment.bootstrap import IntervalRule, Resampler
 from pipeline.alignment.collect import Collected, Pass, Sample, choose_sample, control_scores
 from pipeline.alignment.controls import POSITION_SD
 from pipeline.alignment.curves import Scores, Sums, curves, match_values, matches, plan_correlation
-from pipeline.alignment.gold import GoldLinks
-from pipeline.alignment.matching import MatchSettings
 from pipeline.alignment.paired import best_layers, halves, paired_differences, second_halves
 from pipeline.alignment.results import Metrics, example_of, write_metrics
-from pipeline.alignment.scores import SomeLinks
+from pipeline.alignment.scores import SCORES
 from pipeline.attention.store import PairBlocks, read_blocks, read_manifest
 from pipeline.conventions import CORRECTED, Convention, View, names, view_of
 from pipeline.corpus.pairs import SentencePair
+from pipeline.corpus.pharaoh import GoldLinks, SomeLinks
 from pipeline.errors import PipelineError
 from pipeline.params import Align
 
@@ -99,7 +98,6 @@ def measure(
     *,
     convention: Convention = CORRECTED,
     example: int = 0,
-    level_rule: str = "reads",
 ) -> Metrics:
     """Return every metric of one translator.
 
@@ -114,9 +112,6 @@ def measure(
     example : int
         Position, among the selected pairs, of the pair of Figure 1; the next one that was measured if it
         was not.
-    level_rule : {"reads", "writes"}
-        Which plan stands beside attention layer l in Figure 9: that of the states the layer reads (level l
-        - 1) or of those after it (level l).
 
     Raises
     ------
@@ -133,14 +128,14 @@ def measure(
         seed=settings.seed,
     )
     row = _row_of(example, inputs.pairs, sample)
-    walk = Pass(views, n_layers, convention, level_rule, settings.seed, row)
+    walk = Pass(views, n_layers, inputs.trained.manifest["levels"], convention, settings.seed, row)
     splits = {"trained": _run(walk, inputs.trained, sample)}
     if inputs.random_init is not None:
         splits["random_init"] = _run(walk, inputs.random_init, sample)
     sample, splits = _measured(sample, splits)
     rule = IntervalRule.of(convention, settings.level)
     scores = _all_scores(splits, sample, views, convention)
-    tables, best = _tables(splits, scores, sample, names(views), settings, rule)
+    tables, best = _tables(splits, scores, sample, walk, settings, rule)
     gold_summary, tables["aer"] = _gold(inputs, settings, convention, rule)
     if gold_summary:
         best["aer"] = gold_summary.pop("best")
@@ -150,11 +145,13 @@ def measure(
         "dropped": {**sample.dropped, **inputs.trained.manifest.get("skipped", {})},
         "best": best,
         "gold": gold_summary,
-        "signature": signature(inputs, settings, convention, level_rule, rule),
+        "extraction": {key: value for key, value in inputs.trained.manifest.items() if key != "shards"},
+        "signature": signature(inputs, settings, convention, rule),
     }
     shown = splits["trained"].example
     assert shown is not None  # a pair has been measured
-    return Metrics(tables, example_of(shown, inputs.pairs, sample, walk), summary)
+    scored = score_table(splits["trained"], sample, names(views))
+    return Metrics(tables, example_of(shown, inputs.pairs, sample, walk), scored, summary)
 
 
 def _run(walk: Pass, split: Split, sample: Sample) -> Collected:
@@ -208,11 +205,12 @@ def _tables(
     splits: dict[str, Collected],
     scores: Scores,
     sample: Sample,
-    views: Sequence[str],
+    walk: Pass,
     settings: Align,
     rule: IntervalRule,
 ) -> tuple[dict[str, pd.DataFrame], dict]:
     """Return the tables over the dictionary links, and the best layers."""
+    views, states = names(walk.views), walk.states
     trained, matched = splits["trained"], match_values(splits, sample)
     sums: Sums = {name: split.plan for name, split in splits.items()} | {"position": trained.plan_position}
     resampler = Resampler(len(sample.ids), resamples=settings.resamples, seed=settings.seed)
@@ -223,7 +221,7 @@ def _tables(
     sums = {name: values[transported] for name, values in sums.items()}
     tables = {
         "curves": curves(scores, views, resampler, rule),
-        "matches": matches(matched, splits, few, rule),
+        "matches": matches(matched, splits, states, few, rule),
         "plan_correlation": plan_correlation(sums, views, few, rule),
     }
     draws = {"resamples": settings.resamples, "seed": settings.seed}
@@ -236,12 +234,20 @@ def _tables(
     again = Resampler(len(second), **draws), Resampler(len(few_second), **draws)
     tables["paired"] = pd.concat(
         [
-            paired_differences(scores, matched, sums, views, resampler, few, rule, half="all"),
-            paired_differences(*on_second, views, *again, rule, half="second"),
+            paired_differences(scores, matched, sums, views, resampler, few, rule, half="all", states=states),
+            paired_differences(*on_second, views, *again, rule, half="second", states=states),
         ],
         ignore_index=True,
     )
-    return tables, best_layers(scores, matched["trained"], sums["trained"], views, rule=rule, **draws)
+    best = best_layers(scores, matched["trained"], sums["trained"], views, states=states, rule=rule, **draws)
+    return tables, best
+
+
+def score_table(trained: Collected, sample: Sample, views: Sequence[str]) -> pd.DataFrame:
+    """Return the scores of every pair: columns pair_id, view, layer (from 1), and `SCORES`."""
+    n_layers = trained.scores.shape[2]
+    index = pd.MultiIndex.from_product([sample.ids, views, range(1, n_layers + 1)], names=["pair_id", "view", "layer"])
+    return pd.DataFrame(trained.scores.reshape(-1, len(SCORES)), index=index, columns=list(SCORES)).reset_index()
 
 
 def _gold(
@@ -254,8 +260,10 @@ def _gold(
         inputs.gold_blocks.blocks,
         inputs.gold,
         views=inputs.gold_blocks.views,
+        levels=manifest["levels"],
         n_layers=manifest["n_layers"],
         convention=convention,
+        matching=Matching(settings.methods, settings.method_settings),
         n_blocks=manifest.get("n_pairs"),
     )
     n_pairs = len(counted.counts)
@@ -291,14 +299,14 @@ def _counts(splits: Mapping[str, Collected], sample: Sample, views: Sequence[str
 
 
 def _by_layer(masses: Mapping[str, np.ndarray], views: Sequence[str]) -> dict:
-    """Return the mean over pairs by split, view and layer."""
+    """Return the mean over pairs by split, view and layer, NaN where no pair is known."""
     return {
-        name: {view: np.nanmean(mass[:, v], axis=0).tolist() for v, view in enumerate(views)}
+        name: {view: np.ma.masked_invalid(mass[:, v]).mean(0).filled(np.nan).tolist() for v, view in enumerate(views)}
         for name, mass in masses.items()
     }
 
 
-def signature(inputs: Inputs, settings: Align, convention: Convention, level_rule: str, rule: IntervalRule) -> dict:
+def signature(inputs: Inputs, settings: Align, convention: Convention, rule: IntervalRule) -> dict:
     """Return every choice that the numbers depend on."""
     return {
         "convention": convention.signature(),
@@ -309,11 +317,12 @@ def signature(inputs: Inputs, settings: Align, convention: Convention, level_rul
         "transport_pairs": settings.transport_pairs,
         "links": inputs.link_policy,
         "min_links": inputs.min_links,
-        "plan": f"exact, uniform masses, looking words normalised to 1; level_rule {level_rule}",
+        "plan": "exact, uniform masses, query words normalised to 1; layer l beside the states that it reads, level l - 1",
         "floors": "uniform and position have the mass that the trained attention has on the other side"
         if convention.keeps_mass
         else "values to norm 1, as the trained attention",
         "position_sd_words": POSITION_SD,
-        "matching": dict(sorted(vars(MatchSettings()).items())),
+        "methods": list(settings.methods),
+        "matching": settings.method_settings.read_by(settings.methods),
         "versions": {name: version(name) for name in ("numpy", "pot", "scipy")},
     }

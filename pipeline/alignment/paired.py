@@ -6,12 +6,21 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from pipeline.alignment.bootstrap import Estimate, IntervalRule, Resampler, difference_p, holm
-from pipeline.alignment.curves import Matches, Scores, Sums, pooled_correlation, score_axes, to_frame
+from pipeline.alignment.bootstrap import Estimate, IntervalRule, Resampler, difference_p
+from pipeline.alignment.curves import (
+    Matches,
+    Scores,
+    States,
+    Sums,
+    name_states,
+    pooled_correlation,
+    score_axes,
+    to_frame,
+)
 from pipeline.alignment.scores import SCORES
 from pipeline.alignment.transport import correlation
 
-COLUMNS = ["half", "view", "layer", "score", "against", "difference", "low", "high", "n_pairs", "p_holm"]
+COLUMNS = ["half", "view", "layer", "score", "against", "difference", "low", "high", "n_pairs", "p"]
 Halves = tuple[Int[np.ndarray, " first"], Int[np.ndarray, " second"]]
 
 
@@ -25,12 +34,13 @@ def paired_differences(
     rule: IntervalRule,
     *,
     half: str,
+    states: States,
 ) -> pd.DataFrame:
     """Return trained minus control over the same sentences, as one table.
 
-    `score` is one of `SCORES` (also against `first_layer`, from layer 2), `match` (Figure 7; view empty,
-    layer 0 are the embeddings) or `plan_correlation` (Figure 9, pooled). `p_holm` is two-sided, by the
-    bootstrap standard error, and corrected for the rows of the same view and score.
+    `score` is one of `SCORES` (also against `first_layer`, from layer 2), `match` (Figure 7; view is the
+    kind of states, layer their level) or `plan_correlation` (Figure 9, pooled). `p` is two-sided, by the
+    bootstrap standard error, and not corrected: the stage claims does that over all translators.
 
     Parameters
     ----------
@@ -42,18 +52,18 @@ def paired_differences(
         Of all pairs, and of the transported ones.
     rule : IntervalRule
         Of the intervals.
+    states : list of (str, int)
+        Kind and level along the second axis of matched.
     half : {"all", "second"}
         Which sentences these are, for the first column: the second half is the one on which no layer was chosen.
     """
     n_layers = scores["trained"].shape[2]
     rows = [
         *_score_rows(scores, views, n_layers, resampler, rule),
-        *_match_rows(matched, few, rule),
+        *_match_rows(matched, states, few, rule),
         *_plan_rows(sums, views, n_layers, few, rule),
     ]
     frame = pd.concat(rows, ignore_index=True).rename(columns={"value": "difference"})
-    families = frame.groupby(["view", "score"], sort=False)["p"]
-    frame["p_holm"] = families.transform(lambda p: holm(p.to_numpy()))
     return frame.assign(half=half)[COLUMNS]
 
 
@@ -76,15 +86,11 @@ def _score_rows(
     return rows
 
 
-def _match_rows(matched: Matches, resampler: Resampler, rule: IntervalRule) -> list[pd.DataFrame]:
-    trained = matched["trained"]
+def _match_rows(matched: Matches, states: States, resampler: Resampler, rule: IntervalRule) -> list[pd.DataFrame]:
+    trained, axes = matched["trained"], {"state": range(len(states))}
     return [
-        _rows(
-            resampler.estimate_mean(trained - values, rule),
-            {"layer": range(trained.shape[1])},
-            view="",
-            score="match",
-            against=control,
+        name_states(
+            _rows(resampler.estimate_mean(trained - values, rule), axes, score="match", against=control), states, "view"
         )
         for control, values in matched.items()
         if control != "trained"
@@ -125,10 +131,11 @@ def second_halves(
 
 def best_layers(
     scores: Scores,
-    matched: Float[np.ndarray, "transported level"],
+    matched: Float[np.ndarray, "transported state"],
     sums: Float[np.ndarray, "transported view layer sums"],
     views: Sequence[str],
     *,
+    states: States,
     rule: IntervalRule,
     resamples: int,
     seed: int,
@@ -143,6 +150,8 @@ def best_layers(
         Of the trained translator: the transported pairs.
     views : sequence of str
         Names along the second axis.
+    states : list of (str, int)
+        Kind and level along the second axis of matched; the best of all of them is reported.
     rule : IntervalRule
         Of the intervals.
     resamples, seed : int
@@ -156,7 +165,8 @@ def best_layers(
     trained = scores["trained"]
     first, second, resampler = split(np.arange(len(trained)))
     estimate = resampler.estimate_mean(trained[second], rule)
-    chosen = trained[first].mean(0).argmax(1).tolist()
+    # A layer that cannot see all words of some pair (NaN) is not chosen.
+    chosen = np.nan_to_num(trained[first].mean(0), nan=-np.inf).argmax(1).tolist()
     by_score = [
         {
             "view": view,
@@ -173,8 +183,9 @@ def best_layers(
         for s, score in enumerate(SCORES)
     ]
     first, second, resampler = split(np.flatnonzero(~np.isnan(matched[:, 0])))
-    level = int(matched[first].mean(0).argmax())
-    by_match = [{"layer": level, **_at(resampler.estimate_mean(matched[second], rule), (level,))}]
+    state = int(matched[first].mean(0).argmax())
+    kind, level = states[state]
+    by_match = [{"states": kind, "layer": level, **_at(resampler.estimate_mean(matched[second], rule), (state,))}]
     in_first = correlation(sums[first].sum(0))
     chosen = np.nan_to_num(in_first, nan=-np.inf).argmax(1).tolist()
     n_pairs = np.full(in_first.shape, len(second))

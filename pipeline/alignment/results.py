@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline._output import replacing, write_json
+from pipeline._output import SCHEMA, replacing, write_json
 from pipeline.alignment.collect import Pass, Sample
 from pipeline.alignment.transport import level_of
 from pipeline.attention.store import PairBlocks
@@ -29,17 +29,20 @@ class Metrics:
         By the names of `TABLES`.
     example : dict
         The pair of Figure 1.
+    scores : DataFrame
+        Columns pair_id, view, layer and those of `SCORES`: the trained translator, every pair that was measured.
     summary : dict
         Counts, best layers, special mass and the signature: every choice that the numbers depend on.
     """
 
     tables: dict[str, pd.DataFrame]
     example: dict = field(repr=False)
+    scores: pd.DataFrame = field(repr=False)
     summary: dict = field(repr=False)
 
 
 def write_metrics(metrics: Metrics, folder: Path | str) -> None:
-    """Write one CSV a table, `example.json`, `summary.json` and `headline.json`, all or none of them.
+    """Write one CSV a table, `summary.json` and `headline.json`, all or none of them; no text of a sentence.
 
     Six digits, sorted keys, no clock and no path: the same metrics give the same bytes.
     """
@@ -47,9 +50,8 @@ def write_metrics(metrics: Metrics, folder: Path | str) -> None:
         for name in TABLES:
             text = metrics.tables[name].to_csv(index=False, float_format=f"%.{DIGITS}f", lineterminator="\n")
             (part / f"{name}.csv").write_text(text, encoding="utf-8", newline="\n")
-        write_json(part / "example.json", _plain(metrics.example))
-        write_json(part / "summary.json", _plain(metrics.summary))
-        write_json(part / "headline.json", _plain(headline(metrics.summary)))
+        write_json(part / "summary.json", plain({"schema": SCHEMA, **metrics.summary}))
+        write_json(part / "headline.json", plain(headline(metrics.summary)))
 
 
 def headline(summary: dict) -> dict:
@@ -66,7 +68,7 @@ def headline(summary: dict) -> dict:
     numbers = {
         "n_pairs": summary["n_pairs"],
         "correspondence": {row["view"]: short(row) for row in best["scores"] if row["score"] == score},
-        "match": short(best["match"][0]),
+        "match": {"states": best["match"][0]["states"], **short(best["match"][0])},
         "plan_correlation": {row["view"]: short(row) for row in best["plan_correlation"]},
     }
     if "aer" in best:
@@ -78,7 +80,7 @@ def example_of(blocks: PairBlocks, pairs: Sequence[SentencePair], sample: Sample
     """Return the pair of Figure 1 as plain numbers: blocks by view and layer, and the plan beside each layer.
 
     Matrices are (tgt, src). `position` is the pair's place among the selected pairs, `cost_level` the level
-    of the cost that the plan of a layer is made from.
+    of the cost that the plan of a layer is made from, in the states of the view's own step.
     """
     position = next(i for i, pair in enumerate(pairs) if pair.pair_id == blocks.pair_id)
     pair, layers = pairs[position], range(1, walk.n_layers + 1)
@@ -92,7 +94,7 @@ def example_of(blocks: PairBlocks, pairs: Sequence[SentencePair], sample: Sample
         "links": sample.links[sample.ids.index(pair.pair_id)].tolist(),
         "attention": _by_view(blocks.attention, walk.views, layers),
         "plan": _by_view(walk.plans(blocks.cost), walk.views, layers),
-        "cost_level": {str(layer): level_of(layer, walk.level_rule) for layer in layers},
+        "cost_level": {str(layer): level_of(layer) for layer in layers},
     }
 
 
@@ -103,30 +105,12 @@ def _by_view(array: np.ndarray, views: Sequence[View], layers: Iterable[int]) ->
     }
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """Return a value for JSON: floats rounded, no NaN."""
     if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if isinstance(value, float):
         return round(value, DIGITS) if math.isfinite(value) else None
     return value
-
-
-def combine_aer(folder: Path | str, translators: Sequence[str]) -> pd.DataFrame:
-    """Return the `aer.csv` of several translators in one table, column `translator` first.
-
-    Parameters
-    ----------
-    folder : Path or str
-        Holds one folder a translator, from `write_metrics`.
-    translators : sequence of str
-        Their names, in the order of the rows.
-    """
-    frames = []
-    for name in translators:
-        frame = pd.read_csv(Path(folder) / name / "aer.csv", dtype={"layer": "Int64", "view": "str"})
-        frame.insert(0, "translator", name)
-        frames.append(frame)
-    return pd.concat(frames, ignore_index=True)

@@ -6,11 +6,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pipeline.conventions import View
+from pipeline.corpus.pharaoh import Links
 from pipeline.errors import PipelineError
-
-Links = Int[np.ndarray, "link 2"]
-SomeLinks = Int[np.ndarray, "_ 2"]
-"""For collections: pairs have different numbers of links."""
 
 SCORES = ("mass", "mean_mass", "cosine", "excess")
 MASSES = ("mass", "mean_mass")
@@ -56,7 +53,7 @@ def score_links(attention: Float[np.ndarray, "*lead tgt src"], links: Links) -> 
     n_links = len(links)
     mass = np.trace(part, axis1=-2, axis2=-1)
     norm = np.sqrt(np.square(part).sum((-2, -1)))
-    cosine = np.divide(mass, norm * np.sqrt(n_links), out=np.zeros_like(mass), where=norm > 0)
+    cosine = np.divide(mass, norm * np.sqrt(n_links), out=np.zeros_like(mass), where=norm != 0)
     return np.stack([mass, mass / n_links, cosine, cosine - 1 / np.sqrt(n_links)], axis=-1)
 
 
@@ -107,7 +104,7 @@ def unit_source_words(attention: Float[np.ndarray, "*lead tgt src"]) -> Float[np
     The paper's notebook does this before it crops; a source word without any attention keeps its zeros.
     """
     norm = np.linalg.norm(attention, axis=-2, keepdims=True)
-    return np.divide(attention, norm, out=np.zeros_like(attention), where=norm > 0)
+    return np.divide(attention, norm, out=np.zeros_like(attention), where=norm != 0)
 
 
 def without_last_words(links: Links, *, n_src: int, n_tgt: int) -> Int[np.ndarray, "kept 2"]:

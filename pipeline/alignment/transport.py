@@ -2,116 +2,26 @@
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.optimize import linear_sum_assignment
 
-from pipeline.alignment.scores import Links
+from otcore.plans import exact_plan
 from pipeline.conventions import View
-from pipeline.errors import PipelineError
-
-LEVEL_RULES = ("reads", "writes")
-"""Which cost stands beside attention layer l: that of the states which the layer reads, level l - 1, or of
-those that it has written, level l. Level 0 are the embeddings."""
+from pipeline.corpus.pharaoh import Links
 
 N_SUMS = 6
 """Per-sentence sums that a correlation is made of: n, x, y, xx, yy, xy."""
 
-MAX_SWEEPS = 10_000
 TIE_TOLERANCE = 1e-6
 """Relative to the largest cost: costs are float32."""
 
-Cost = Float[np.ndarray, "src tgt"]
-Masses = Float[np.ndarray, "src tgt"]
+PlanMatrix = Float[np.ndarray, "src tgt"]
 
 
-def uniform_masses(n: int) -> Float[np.ndarray, " n"]:
-    """Return mass 1/n for each of n words."""
-    return np.full(n, 1 / n)
+def word_plan(cost: Float[np.ndarray, "*lead src tgt"]) -> Float[np.ndarray, "*lead src tgt"]:
+    """Return the cheapest plan between words of equal weight, 1/n_src and 1/n_tgt; of one cost or of a batch.
 
-
-def exact_masses(cost: Cost) -> Masses:
-    """Return the cheapest plan between uniform masses 1/n_src and 1/n_tgt; a permutation over n if square.
-
-    On ties one of the cheapest plans, chosen by the solver.
+    A permutation over n where the sides are equally long. On ties one of the cheapest plans, chosen by the solver.
     """
-    if cost.shape[0] == cost.shape[1]:
-        masses = np.zeros(cost.shape)
-        masses[linear_sum_assignment(cost)] = 1 / len(cost)
-        return masses
-    import ot  # POT imports torch: only where it is used
-
-    n_src, n_tgt = cost.shape
-    # Masses are ours and potentials are not wanted: half of the time.
-    return ot.emd(
-        uniform_masses(n_src),
-        uniform_masses(n_tgt),
-        np.ascontiguousarray(cost, dtype=np.float64),
-        center_dual=False,
-        check_marginals=False,
-    )
-
-
-def entropic_masses(cost: Cost, *, reg: float) -> Masses:
-    """Return the entropic plan (eq. 3) between uniform masses, solved in the log domain.
-
-    Parameters
-    ----------
-    cost : float array, shape (src, tgt)
-        Only differences matter.
-    reg : float
-        lam, in units of the range of the costs, greater than 0.
-
-    Raises
-    ------
-    PipelineError
-        If the marginals are not met to 1e-3 within `MAX_SWEEPS`.
-    """
-    import ot
-
-    src, tgt = uniform_masses(cost.shape[0]), uniform_masses(cost.shape[1])
-    masses = ot.bregman.sinkhorn_log(src, tgt, _in_range(cost), reg, numItermax=MAX_SWEEPS, stopThr=1e-4, warn=False)
-    error = np.abs(masses.sum(0) - tgt).sum() + np.abs(masses.sum(1) - src).sum()
-    if not error <= 1e-3:
-        message = f"reg: must let the sweeps converge, but {reg:g} leaves a marginal error of {error:.1e}; raise it"
-        raise PipelineError(message)
-    return masses
-
-
-def partial_masses(cost: Cost, *, share: float) -> Masses:
-    """Return the cheapest plan that moves only a share, in (0, 1], of uniform masses; exact.
-
-    Words that are dear to align stay without mass, as unaligned words should.
-    """
-    if share >= 1:
-        return exact_masses(cost)
-    import ot
-
-    # The amount moved is fixed, so a shift changes nothing; POT's extended problem wants costs above 0.
-    return ot.partial.partial_wasserstein(
-        uniform_masses(cost.shape[0]), uniform_masses(cost.shape[1]), _in_range(cost) + 1.0, m=share
-    )
-
-
-def unbalanced_masses(cost: Cost, *, reg: float, reg_marginal: float) -> Masses:
-    """Return the entropic plan whose marginals may differ from uniform ones at a price (Kullback-Leibler).
-
-    Parameters
-    ----------
-    cost : float array, shape (src, tgt)
-        Brought to [0, 1] first: unlike in the other methods the cheapest entry then costs nothing.
-    reg, reg_marginal : float
-        In units of the range of the costs, greater than 0.
-    """
-    import ot
-
-    src, tgt = uniform_masses(cost.shape[0]), uniform_masses(cost.shape[1])
-    return ot.unbalanced.sinkhorn_unbalanced(
-        src, tgt, _in_range(cost), reg, reg_marginal, method="sinkhorn_stabilized", numItermax=MAX_SWEEPS
-    )
-
-
-def _in_range(cost: Cost) -> Float[np.ndarray, "src tgt"]:
-    shifted = cost.astype(np.float64) - cost.min()
-    return shifted / shifted.max() if shifted.max() > 0 else shifted
+    return exact_plan(cost.astype(np.float64), marginals="uniform").plan
 
 
 def match_links(
@@ -142,7 +52,7 @@ def match_links(
     n_links = len(links)
     rows, columns = rng.permutation(n_links), rng.permutation(n_links)
     part = cost[:, links[rows, 0, None], links[None, columns, 1]].astype(np.float64)
-    chosen = np.stack([linear_sum_assignment(level)[1] for level in part])
+    chosen = exact_plan(part).plan.argmax(2)
     share = (columns[chosen] == rows).mean(1)
     return share, _is_tied(part, chosen)
 
@@ -161,25 +71,16 @@ def _is_tied(
     return cheapest_cycle <= TIE_TOLERANCE * np.abs(cost).max((1, 2))
 
 
-def level_of(layer: int, rule: str) -> int:
-    """Return the level of the cost that stands beside an attention layer (from 1).
-
-    Raises
-    ------
-    PipelineError
-        If the rule is not known.
-    """
-    if rule not in LEVEL_RULES:
-        message = f"level_rule: must be reads (level l - 1) or writes (level l), but it is {rule!r}; choose one"
-        raise PipelineError(message)
-    return layer - 1 if rule == "reads" else layer
+def level_of(layer: int) -> int:
+    """Return the level whose plan stands beside an attention layer (from 1): of the states that the layer reads."""
+    return layer - 1
 
 
-def plan_for_view(masses: Masses, view: View) -> Float[np.ndarray, "tgt src"]:
+def plan_for_view(plan: PlanMatrix, view: View) -> Float[np.ndarray, "tgt src"]:
     """Return the plan as the block of a view is laid out: each query word has mass 1."""
     if view.query_side == "src":
-        return (masses / masses.sum(1, keepdims=True)).T
-    return (masses / masses.sum(0, keepdims=True)).T
+        return (plan / plan.sum(1, keepdims=True)).T
+    return (plan / plan.sum(0, keepdims=True)).T
 
 
 def correlation_sums(

@@ -1,23 +1,26 @@
 """An attention function that pools to words while the model runs.
 
-Registered under one name with `AttentionInterface` and `AttentionMaskInterface` (without the second,
-padding would be attended to). Layers that are not watched run the library's fast attention; a watched layer
-writes its softmax out, takes the mean over heads and keeps only word-level blocks. On a processor it does so
-a few sentences at a time, so that their scores stay in its cache (`benchmarks/bench_attention.py`).
+Registered under one name with `AttentionInterface` and `AttentionMaskInterface` (without the second, padding,
+causality and windows would be lost). Layers that are not watched run the library's fast attention where that computes
+the same; a watched layer writes its softmax out and keeps only word-level blocks: the mean over heads, and where
+asked every head and the norms. On a processor it does so a few sentences at a time, so that their scores stay in its
+cache (`benchmarks/bench_attention.py`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
+from pipeline.attention.norms import Transformed, output_projection
+from pipeline.attention.softmax import Scores, repeat_heads
 from pipeline.errors import PipelineError
 
 NAME = "words_pooled"
@@ -27,23 +30,57 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class View:
-    """How a token-level map becomes a word-level block: a mean over rows' tokens, a sum over columns'."""
+class Pooling:
+    """How a token-level map becomes a word-level block: a mean over query tokens, a sum over key tokens."""
 
-    looks: Float[Tensor, "batch row query"]
-    """Weights of the tokens of each word that looks; rows sum to 1, padding rows to 0."""
-    seen: Float[Tensor, "batch column key"]
-    """Shares of the tokens of each word that is seen; padding rows 0."""
+    query: Float[Tensor, "batch row query"]
+    """Weights of the tokens of each query word; rows sum to 1, padding rows to 0."""
+    key: Float[Tensor, "batch column key"]
+    """Shares of the tokens of each key word; padding rows 0."""
     special: Float[Tensor, "batch key"]
     """1 for special tokens, else 0."""
+
+    def words(self, attention: Tensor) -> Tensor:
+        """Return the block of a map (batch, query, key), or of every head of (batch, head, query, key)."""
+        query, key = self.query, self.key.transpose(1, 2)
+        if attention.ndim == 4:
+            query, key = query[:, None], key[:, None]
+        return query @ attention @ key
+
+    def part(self, rows: slice) -> "Pooling":
+        """Return the same for some sentences of the batch."""
+        return Pooling(self.query[rows], self.key[rows], self.special[rows])
+
+    def hidden(self, masked: Bool[Tensor, "#batch query key"]) -> Bool[Tensor, " batch"]:
+        """Return for which sentences some query token may not look at some key token of the words."""
+        query, key = (self.query != 0).any(1), (self.key != 0).any(1)
+        return (query[:, :, None] & key[:, None] & masked).any(2).any(1)
 
 
 @dataclass(frozen=True)
 class Pooled:
-    """Word-level attention of one layer and view."""
+    """Word-level attention of one layer and view.
+
+    Attributes
+    ----------
+    block : float tensor, shape (batch, row, column)
+        Mean over heads.
+    special : float tensor, shape (batch, row)
+        Mass on special tokens.
+    hidden : bool tensor, shape (batch,)
+        Whether the mask keeps some query word from some key word (a window that is too short).
+    heads : float tensor, shape (batch, head, row, column), or None
+        Every head's own.
+    norm, norm_heads : float tensors of the same shapes, or None
+        Norm-weighted, for the whole layer and by head.
+    """
 
     block: Float[Tensor, "batch row column"]
     special: Float[Tensor, "batch row"]
+    hidden: Bool[Tensor, " batch"]
+    heads: Float[Tensor, "batch head row column"] | None = None
+    norm: Float[Tensor, "batch row column"] | None = None
+    norm_heads: Float[Tensor, "batch head row column"] | None = None
 
 
 class Capture:
@@ -56,12 +93,31 @@ class Capture:
 
     def __init__(self, modules: Mapping[int, nn.Module]) -> None:
         self.layers = sorted(modules)
-        self._views: list[View] = []
+        self.views: list[Pooling] = []
+        self.heads = False
+        self.projections: dict[int, Tensor] = {}
         self._pooled: dict[int, list[Pooled]] = {}
         for layer, module in modules.items():
             _WATCHED[module] = (self, layer)
 
-    def run(self, views: list[View], forward: Callable[[], T]) -> tuple[list[list[Pooled]], T]:
+    def weigh(self, model: nn.Module) -> None:
+        """From now on measure norms too, with the output projections of the model that holds the modules.
+
+        Raises
+        ------
+        PipelineError
+            If a module's projection is not found.
+        """
+        names = {_WATCHED[module][1]: name for name, module in model.named_modules() if self.watches(module)}
+        self.projections = {layer: output_projection(model, name) for layer, name in names.items()}
+
+    def watches(self, module: nn.Module) -> bool:
+        """Return whether a module is one of this capture's."""
+        return module in _WATCHED and _WATCHED[module][0] is self
+
+    def run(
+        self, views: list[Pooling], forward: Callable[[], T], *, heads: bool = False
+    ) -> tuple[list[list[Pooled]], T]:
         """Return `[layer][view]` blocks and what `forward()` returned.
 
         Raises
@@ -69,8 +125,11 @@ class Capture:
         PipelineError
             If a layer's attention was not seen: the model does not use the attention interface.
         """
-        self._views, self._pooled = views, {}
-        result = forward()
+        self.views, self.heads, self._pooled = views, heads, {}
+        try:
+            result = forward()
+        finally:
+            self.views = []
         missing = [layer for layer in self.layers if layer not in self._pooled]
         if missing:
             message = (
@@ -80,55 +139,91 @@ class Capture:
             raise PipelineError(message)
         return [self._pooled[layer] for layer in self.layers], result
 
-    def keep(self, layer: int, attention: Float[Tensor, "batch query key"]) -> None:
-        """Pool the head-averaged map of one layer to words, in every view, at full precision."""
-        with torch.autocast(attention.device.type, enabled=False):
-            self._pooled[layer] = [
-                Pooled(
-                    block=view.looks @ attention @ view.seen.transpose(1, 2),
-                    special=(view.looks @ (attention @ view.special.unsqueeze(-1))).squeeze(-1),
-                )
-                for view in self._views
-            ]
+    def keep(self, layer: int, pooled: list[Pooled]) -> None:
+        """Take one layer's blocks, in the order of the views."""
+        self._pooled[layer] = pooled
 
 
 _WATCHED: "WeakKeyDictionary[nn.Module, tuple[Capture, int]]" = WeakKeyDictionary()
 
 
+@dataclass
+class _Layer:
+    """One watched layer while it runs: token-level means over heads, word-level heads."""
+
+    capture: Capture
+    projection: Tensor | None
+    mean: Float[Tensor, "batch query key"]
+    norm: Float[Tensor, "batch query key"] | None = None
+    heads: list[list[Tensor]] = field(default_factory=list)
+    norm_heads: list[list[Tensor]] = field(default_factory=list)
+
+    def add(self, rows: slice, weights: Tensor, value: Tensor) -> None:
+        """Take the attention and the values of some sentences."""
+        views = [view.part(rows) for view in self.capture.views]
+        self.mean[rows] = weights.mean(dim=1)
+        if self.capture.heads:
+            self.heads.append([view.words(weights) for view in views])
+        if self.norm is None or self.projection is None:
+            return
+        transformed = Transformed.of(value, self.projection)
+        self.norm[rows] = transformed.layer(weights)
+        if self.capture.heads:
+            by_head = transformed.heads(weights)
+            self.norm_heads.append([view.words(by_head) for view in views])
+
+    def pooled(self, mask: Tensor | None) -> list[Pooled]:
+        """Return the blocks of every view."""
+        batch, queries, keys = self.mean.shape
+        masked = self.mean.new_zeros(1, queries, keys, dtype=torch.bool)
+        if mask is not None:
+            masked = (mask <= torch.finfo(mask.dtype).min / 2)[:, 0]
+        return [
+            Pooled(
+                block=view.words(self.mean),
+                special=(view.query @ (self.mean @ view.special.unsqueeze(-1))).squeeze(-1),
+                hidden=view.hidden(masked).expand(batch),
+                heads=torch.cat([part[v] for part in self.heads]) if self.heads else None,
+                norm=None if self.norm is None else view.words(self.norm),
+                norm_heads=torch.cat([part[v] for part in self.norm_heads]) if self.norm_heads else None,
+            )
+            for v, view in enumerate(self.capture.views)
+        ]
+
+
 def words_pooled_attention(
     module: nn.Module,
     query: Float[Tensor, "batch head query dim"],
-    key: Float[Tensor, "batch head key dim"],
-    value: Float[Tensor, "batch head key value_dim"],
+    key: Float[Tensor, "batch shared_head key dim"],
+    value: Float[Tensor, "batch shared_head key value_dim"],
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
-    position_bias: Tensor | None = None,
-    **kwargs: Any,
+    **extras: Any,
 ) -> tuple[Float[Tensor, "batch query head value_dim"], None]:
-    """Return the attention output; a watched module's head mean goes to its `Capture`."""
-    if module not in _WATCHED:
-        if position_bias is not None:
-            kwargs["position_bias"] = position_bias
-        return sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
-        )
+    """Return the attention output; what a watched module saw goes to its `Capture`."""
+    capture, number = _WATCHED.get(module, (None, 0))
+    scores = Scores.of(attention_mask, scaling, extras)
+    if capture is None or not capture.views:
+        if scores.plain:
+            return sdpa_attention_forward(
+                module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **extras
+            )
+        key, value = repeat_heads(key, query.shape[1]), repeat_heads(value, query.shape[1])
+        return (scores.weights(query, key).to(value.dtype) @ value).transpose(1, 2).contiguous(), None
     batch, heads, queries = query.shape[:3]
-    biases = [bias.expand(batch, -1, -1, -1) for bias in (position_bias, attention_mask) if bias is not None]
-    query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    key, value = repeat_heads(key, heads), repeat_heads(value, heads)
     output = value.new_empty(batch, queries, heads, value.shape[3])
-    # Never below float32: half-precision models round the map, not the measurement.
-    exact = torch.promote_types(query.dtype, torch.float32)
-    attention = query.new_empty(batch, queries, key.shape[2], dtype=exact)
-    for part in _parts(query, key):
-        scores = query[part] @ key[part].transpose(2, 3)
-        for bias in biases:
-            scores = scores + bias[part]
-        weights = scores.softmax(-1, dtype=exact)
-        attention[part] = weights.mean(dim=1)
-        output[part] = (weights.to(value.dtype) @ value[part]).transpose(1, 2)
-    capture, layer = _WATCHED[module]
-    capture.keep(layer, attention)
+    mean = query.new_empty(batch, queries, key.shape[2], dtype=torch.promote_types(query.dtype, torch.float32))
+    projection = capture.projections.get(number)
+    layer = _Layer(capture, projection, mean, None if projection is None else torch.empty_like(mean))
+    for rows in _parts(query, key):
+        weights = scores.part(rows, batch).weights(query[rows], key[rows])
+        output[rows] = (weights.to(value.dtype) @ value[rows]).transpose(1, 2)
+        with torch.autocast(query.device.type, enabled=False):  # pooled at full precision
+            layer.add(rows, weights, value[rows])
+    with torch.autocast(query.device.type, enabled=False):
+        capture.keep(number, layer.pooled(attention_mask))
     return output, None
 
 

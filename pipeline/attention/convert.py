@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pipeline._hub import open_commit
 from pipeline._output import replacing
@@ -54,11 +55,15 @@ def convert(
 
 
 def _rewrite(name: str, folder: Path, target: Path) -> None:
-    from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM
+    import transformers
 
     local = {"local_files_only": True, "trust_remote_code": False}
-    config = AutoConfig.from_pretrained(folder, **local)
-    auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModel
+    config = transformers.AutoConfig.from_pretrained(folder, **local)
+    # The class that the weights were saved from keeps its head, which a later reader may need.
+    named = [getattr(transformers, name, None) for name in config.architectures or ()]
+    classes = [one for one in named if isinstance(one, type) and issubclass(one, transformers.PreTrainedModel)]
+    general = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModel
+    auto: Any = classes[0] if classes else general
     try:
         model = auto.from_pretrained(folder, **local, use_safetensors=False)
     except pickle.UnpicklingError:
@@ -69,5 +74,5 @@ def _rewrite(name: str, folder: Path, target: Path) -> None:
     with replacing(target) as part:
         model.save_pretrained(part)
         for path in sorted(folder.iterdir()):
-            if path.suffix in {".json", ".txt", ".spm", ".model"} and not (part / path.name).exists():
+            if path.suffix in {".json", ".txt", ".spm", ".model", ".jinja"} and not (part / path.name).exists():
                 (part / path.name).write_bytes(path.read_bytes())

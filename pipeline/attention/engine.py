@@ -37,14 +37,20 @@ def tokenise_all(reader: Reader, pairs: Sequence[SentencePair]) -> tuple[list[Ex
 
 
 def read_all(
-    reader: Reader, examples: Sequence[Example], tokens_per_batch: int, advance: Callable[[int], None]
+    reader: Reader,
+    examples: Sequence[Example],
+    tokens_per_batch: int,
+    advance: Callable[[int], None],
+    *,
+    n_heads: int = 0,
 ) -> list[PairBlocks]:
-    """Return the blocks of all examples in the order in which they came."""
+    """Return the blocks of all examples in the order in which they came; the first `n_heads` with every head's own."""
     blocks = {}
-    for batch in batches(examples, tokens_per_batch):
-        for block in reader.read(batch):
-            blocks[block.pair_id] = block
-        advance(len(batch))
+    for heads, part in ((True, examples[:n_heads]), (False, examples[n_heads:])):
+        for batch in batches(part, tokens_per_batch):
+            for block in reader.read(batch, heads=heads):
+                blocks[block.pair_id] = block
+            advance(len(batch))
     return [blocks[example.pair_id] for example in examples]
 
 
@@ -55,10 +61,12 @@ def write_shards(
     *,
     tokens_per_batch: int,
     advance: Callable[[int], None],
+    heads_pairs: int = 0,
 ) -> tuple[dict[str, str], Counter[str], int]:
     """Return the checksums of the shards, the skipped pairs by reason, and the number of pairs read.
 
-    A shard that already lies in the folder is kept: the folder's name must say what made it.
+    The first `heads_pairs` pairs that can be read keep every head's own blocks. A shard that already lies in the
+    folder is kept: the folder's name must say what made it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     checksums, skipped, n_read = {}, Counter[str](), 0
@@ -66,12 +74,13 @@ def write_shards(
         chunk = pairs[start : start + PAIRS_A_SHARD]
         examples, lost = tokenise_all(reader, chunk)
         skipped += lost
+        n_heads = max(0, heads_pairs - n_read)
         n_read += len(examples)
         path = folder / f"shard-{start // PAIRS_A_SHARD:05d}.arrow"
         if path.exists():
             advance(len(examples))
         else:
-            write_shard(path, read_all(reader, examples, tokens_per_batch, advance))
+            write_shard(path, read_all(reader, examples, tokens_per_batch, advance, n_heads=n_heads))
         advance(len(chunk) - len(examples))
         checksums[path.name] = sha256(path)
     return checksums, skipped, n_read

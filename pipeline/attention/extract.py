@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pipeline._output import SCHEMA
 from pipeline.attention.cross import CrossReader
 from pipeline.attention.engine import move_into_place, tokenise_all, write_shards
 from pipeline.attention.joint import JointReader
-from pipeline.attention.load import Control, Translator, load_translator
-from pipeline.attention.reader import Reader
+from pipeline.attention.load import Control, Translator, load_spec
+from pipeline.attention.prompt import Prompt, PromptReader, house_template
+from pipeline.attention.reader import DEFAULT, Asked, Reader
+from pipeline.attention.store import read_shard
 from pipeline.conventions import CORRECTED, Convention, names
 from pipeline.corpus.pairs import SentencePair
 from pipeline.errors import PipelineError
@@ -32,11 +36,25 @@ from pipeline.params import Translator as TranslatorSpec
 PRECISION_PAIRS = 16  # pairs on which 16-bit computation is compared with float32
 
 
-def make_reader(translator: Translator, spec: TranslatorSpec, convention: Convention = CORRECTED) -> Reader:
-    """Return the reader that fits what the translator reads."""
+def make_reader(
+    translator: Translator,
+    spec: TranslatorSpec,
+    convention: Convention = CORRECTED,
+    asked: Asked = DEFAULT,
+    *,
+    languages: str | None = None,
+    shots: Sequence[SentencePair] = (),
+) -> Reader:
+    """Return the reader that fits what the translator reads.
+
+    `languages` (source-target) and `shots`, the examples, are for the prompt of a language model.
+    """
     if spec.reads == "cross":
-        return CrossReader(translator, convention)
-    return JointReader(translator, spec.positions or "continue", convention)
+        return CrossReader(translator, convention, asked)
+    if spec.reads == "prompt":
+        prompt = Prompt(spec.template or house_template(languages or ""), tuple(shots), bool(spec.chat))
+        return PromptReader(translator, prompt, convention, asked)
+    return JointReader(translator, spec.positions or "continue", convention, asked)
 
 
 def extract(
@@ -49,13 +67,16 @@ def extract(
     split: str,
     work: Path,
     target: Path,
+    languages: str | None = None,
+    shots: Sequence[SentencePair] = (),
     convention: Convention = CORRECTED,
     sentence: str = "natural spelling, normalised",
     say: Callable[[str], None] = lambda line: None,
 ) -> dict:
     """Return the manifest; the blocks of all pairs then lie in `target`.
 
-    `sentence` says for the manifest what the pairs' texts are.
+    `languages` are those of the text, source-target; `shots` the examples in a language model's prompt, which are left
+    out where they occur among the pairs; `sentence` says for the manifest what the pairs' texts are.
 
     Shards are written to a folder below `work` that is named by a fingerprint of parameters, code,
     library versions, model and pairs, so that a run that was cut off goes on with its own shards only.
@@ -65,20 +86,14 @@ def extract(
     PipelineError
         If the model cannot be loaded or not one pair can be read.
     """
-    translator = load_translator(
-        spec.model,
-        reads=spec.reads,
-        revision=spec.revision,
-        control=control,
-        seed=settings.seed,
-        device=settings.device,
-        dtype=settings.dtype,
-        say=say,
-    )
-    reader = make_reader(translator, spec, convention)
+    translator = load_spec(spec, settings, pair=languages, control=control, say=say)
+    asked = Asked(settings.states, "norm" in settings.weights)
+    build = partial(make_reader, spec=spec, convention=convention, asked=asked, languages=languages, shots=shots)
+    reader = build(translator)
     about = _about(name, spec, settings, translator, reader, control, split)
+    about["conventions"] |= translator.languages.told
     about["conventions"] |= {"convention": convention.signature(), "heads": "mean", "sentence": sentence}
-    unfinished = work / f"extract-{name}-{split}-{_fingerprint(about, pairs)}"
+    unfinished = work / f"extract-{name}-{split}-{_fingerprint(about, shots, pairs)}"
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -94,6 +109,7 @@ def extract(
             unfinished,
             tokens_per_batch=settings.tokens_per_batch,
             advance=lambda n: bar.advance(job, n),
+            heads_pairs=settings.heads_pairs,
         )
     if n_read == 0:
         message = (
@@ -102,8 +118,9 @@ def extract(
         )
         raise PipelineError(message)
     manifest = {**about, "n_pairs": n_read, "skipped": dict(sorted(skipped.items())), "shards": shards}
+    manifest |= _found(unfinished, sorted(shards), reader, translator.n_layers)
     if translator.half is not None:
-        exact = make_reader(replace(translator, half=None), spec, convention)
+        exact = build(replace(translator, half=None))
         manifest["precision"] = compare_precision(reader, exact, pairs)
     text = json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     (unfinished / "manifest.json").write_text(text, encoding="utf-8")
@@ -114,18 +131,33 @@ def extract(
 def compare_precision(reader: Reader, exact: Reader, pairs: Sequence[SentencePair]) -> dict:
     """Return how far blocks computed in 16 bits are from those in 32, over the first readable pairs.
 
-    Largest and mean absolute difference of attention (mass) and of cosine, as `{quantity: {max, mean}}`.
+    Largest and mean absolute difference of attention (mass) and of centred cosine over all kinds of states, as
+    `{quantity: {max, mean}}`.
     """
     examples, _ = tokenise_all(reader, pairs[: 4 * PRECISION_PAIRS])
     examples = examples[:PRECISION_PAIRS]
     gaps: dict[str, list[np.ndarray]] = {"attention": [], "cosine": []}
     for example in examples:  # one by one: nothing but the precision differs
         (rough,), (fine,) = reader.read([example]), exact.read([example])
-        for name, gap in gaps.items():
-            gap.append(np.abs(getattr(rough, name) - getattr(fine, name)).ravel())
+        gaps["attention"].append(np.abs(rough.attention - fine.attention).ravel())
+        gaps["cosine"] += [np.abs(rough.cosine[kind] - fine.cosine[kind]).ravel() for kind in fine.cosine]
     found = {name: np.concatenate(gap) for name, gap in gaps.items()}
     errors = {name: {"max": float(gap.max()), "mean": float(gap.mean())} for name, gap in found.items()}
     return {"n_pairs": len(examples), "reference": "float32", **errors}
+
+
+def _found(folder: Path, shards: Sequence[str], reader: Reader, n_layers: int) -> dict:
+    """Return levels by kind of states, and in how many pairs a layer keeps a query word from some key word.
+
+    `cannot_see[view][layer - 1]`; the attention of such a pair and layer is NaN.
+    """
+    levels: dict[str, int] = {}
+    blind = np.zeros((len(reader.views), n_layers), dtype=int)
+    for shard in shards:
+        for block in read_shard(folder / shard, len(reader.views), n_layers):
+            levels = levels or {kind: len(cost) for kind, cost in block.cost.items()}
+            blind += np.isnan(block.attention[:, :, 0, 0])
+    return {"levels": levels, "cannot_see": dict(zip(names(reader.views), blind.tolist(), strict=True))}
 
 
 def _about(
@@ -140,6 +172,7 @@ def _about(
     config = translator.config
     heads = "decoder_attention_heads" if spec.reads == "cross" else "num_attention_heads"
     return {
+        "schema": SCHEMA,
         "translator": name,
         "split": split,
         "control": control,
@@ -150,17 +183,20 @@ def _about(
         "reads": spec.reads,
         "views": names(reader.views),
         "n_layers": translator.n_layers,
-        "n_heads": getattr(config, heads, None),
+        "n_heads": getattr(config, heads, None) or getattr(config, "num_heads", None),
         "conventions": dict(reader.conventions),
         "dtype": settings.dtype,
         "device": translator.device.type,
         "tokens_per_batch": settings.tokens_per_batch,
         "seed": settings.seed,
+        "states": list(settings.states),
+        "weights": list(settings.weights),
+        "heads_pairs": settings.heads_pairs,
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
     }
 
 
-def _fingerprint(about: dict, pairs: Sequence[SentencePair]) -> str:
+def _fingerprint(about: dict, shots: Sequence[SentencePair], pairs: Sequence[SentencePair]) -> str:
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for source in sorted(Path(__file__).parent.glob("*.*")):
         if source.suffix in {".py", ".yaml"}:
@@ -169,6 +205,6 @@ def _fingerprint(about: dict, pairs: Sequence[SentencePair]) -> str:
     if model.is_dir():
         for part in sorted(model.iterdir()):
             digest.update(part.read_bytes())
-    for pair in pairs:
+    for pair in (*shots, *pairs):
         digest.update(repr(pair).encode())
     return digest.hexdigest()[:16]

@@ -14,7 +14,7 @@ KEY = "translators.model"
 WEIGHTS = "model.safetensors"
 _INDEX = f"{WEIGHTS}.index.json"
 # Configuration and tokeniser, at the top of the repository; never code, never another format of the weights.
-_SMALL = re.compile(r"[^/]+\.(json|txt|spm|model)")
+_SMALL = re.compile(r"[^/]+\.(json|txt|spm|model|jinja)")
 _PICKLED = re.compile(r"pytorch_model[^/]*\.bin")
 
 

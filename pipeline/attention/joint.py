@@ -6,24 +6,26 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from pipeline.attention.capture import View
+from pipeline.attention.capture import Pooling
 from pipeline.attention.load import Translator
 from pipeline.attention.reader import (
-    COSTS,
+    DEFAULT,
+    Asked,
     Example,
     ViewBlocks,
     check_length,
     pad_ids,
+    pad_inputs,
     pad_matrices,
-    token_distances,
     unpack,
-    word_distances,
 )
+from pipeline.attention.states import COSTS, Distances, WordStates, word_distances
 from pipeline.attention.store import PairBlocks
-from pipeline.attention.tokenise import tokenise_pair
+from pipeline.attention.tokenise import tokenise, tokenise_pair
 from pipeline.attention.word_map import Tokens, mean_rows, word_map
-from pipeline.conventions import CORRECTED, VIEWS, Convention
+from pipeline.conventions import CORRECTED, STATES, VIEWS, Convention, Side
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.words import locate_words
 from pipeline.errors import PipelineError
@@ -43,6 +45,9 @@ class JointReader:
         number of the first source token (translation language modelling).
     convention : Convention
         Its cost.
+    asked : Asked
+        Kinds of states (`together`, in the concatenated pair, and `alone`, each sentence by itself), and whether
+        norms are read.
 
     Raises
     ------
@@ -52,7 +57,13 @@ class JointReader:
 
     views = VIEWS["joint"]
 
-    def __init__(self, translator: Translator, positions: Positions, convention: Convention = CORRECTED) -> None:
+    def __init__(
+        self,
+        translator: Translator,
+        positions: Positions,
+        convention: Convention = CORRECTED,
+        asked: Asked = DEFAULT,
+    ) -> None:
         if positions == "restart" and translator.first_position is None:
             message = (
                 f"translators.positions: 'restart' needs a model with numbered positions, and "
@@ -62,9 +73,14 @@ class JointReader:
         self.translator = translator
         self.positions = positions
         self.convention = convention
+        self.states = tuple(kind for kind in STATES["joint"] if kind in asked.states)
+        if asked.norms:
+            translator.capture.weigh(translator.model)
         self.conventions = {
             "tokens_to_words": "sum over the tokens of a key word, mean over those of a query word, special tokens dropped",
-            "cost": f"{COSTS[convention.cost]}; states after layer l of source and target words in the same sequence",
+            "cost": COSTS[convention.cost],
+            "states_together": "level l after layer l, of source and target words in the same sequence",
+            "states_alone": "the same, each sentence read by itself",
             "positions": positions,
         }
 
@@ -83,12 +99,24 @@ class JointReader:
         for side, text, words in ((0, pair.src_text, pair.src_words), (1, pair.tgt_text, pair.tgt_words)):
             own = Tokens(tokens.ids, tuple(s if o == side else None for s, o in zip(tokens.spans, sides, strict=True)))
             maps.append(word_map(locate_words(text, list(words)), own, text))
+        rows = {"ids": list(tokens.ids), "positions": self._numbers(sides), "types": coded.types}
+        alone: dict[Side, np.ndarray] = {}
+        if "alone" in self.states:
+            sides_of: tuple[tuple[Side, str, tuple[str, ...]], ...] = (
+                ("src", pair.src_text, pair.src_words),
+                ("tgt", pair.tgt_text, pair.tgt_words),
+            )
+            for name, text, words in sides_of:
+                own = tokenise(self.translator.tokenizer, text, "src")
+                rows[name] = list(own.ids)
+                alone[name] = word_map(locate_words(text, list(words)), own, text)
         return Example(
             pair_id=pair.pair_id,
-            rows={"ids": list(tokens.ids), "positions": self._numbers(sides), "types": coded.types},
+            rows=rows,
             src=maps[0],
             tgt=maps[1],
             special=((maps[0].sum(0) == 0) & (maps[1].sum(0) == 0)).tolist(),
+            alone=alone,
         )
 
     def _numbers(self, sides: list[int | None]) -> list[int]:
@@ -99,20 +127,15 @@ class JointReader:
             numbers[tgt_start:] = range(numbers[src_start], numbers[src_start] + len(sides) - tgt_start)
         return numbers
 
-    def read(self, examples: Sequence[Example]) -> list[PairBlocks]:
-        """Return the blocks of a batch of pairs; padding changes nothing."""
+    def read(self, examples: Sequence[Example], *, heads: bool = False) -> list[PairBlocks]:
+        """Return the blocks of a batch of pairs, with every head's own if asked; padding changes nothing."""
         translator = self.translator
-        ids = pad_ids([e.rows["ids"] for e in examples], translator.config.pad_token_id, translator.device)
-        width = ids.shape[1]
-        lengths = torch.tensor([len(e.rows["ids"]) for e in examples], device=ids.device)
-        inputs = {
-            "input_ids": ids,
-            "attention_mask": (torch.arange(width, device=ids.device) < lengths[:, None]).long(),
-        }
+        inputs = self._inputs([e.rows["ids"] for e in examples])
+        width = inputs["input_ids"].shape[1]
         if translator.first_position is not None:
-            inputs["position_ids"] = pad_ids([e.rows["positions"] for e in examples], 0, ids.device)
-        if getattr(translator.config, "type_vocab_size", 0) > 1:
-            inputs["token_type_ids"] = pad_ids([e.rows["types"] for e in examples], 0, ids.device)
+            inputs["position_ids"] = pad_ids([e.rows["positions"] for e in examples], 0, translator.device)
+        if "token_type_ids" in inputs:
+            inputs["token_type_ids"] = pad_ids([e.rows["types"] for e in examples], 0, translator.device)
         src_sum, src_mean, tgt_sum, tgt_mean = (
             pad_matrices(matrices, translator, columns=width)
             for matrices in (
@@ -123,13 +146,36 @@ class JointReader:
             )
         )
         special = pad_matrices([np.array([e.special]) for e in examples], translator, columns=width)[:, 0]
-        views = [View(tgt_mean, src_sum, special), View(src_mean, tgt_sum, special)]
+        views = [Pooling(tgt_mean, src_sum, special), Pooling(src_mean, tgt_sum, special)]
         with torch.inference_mode():
-            run: Callable[[], Any] = partial(translator.model, **inputs, output_hidden_states=True, return_dict=True)
-            pooled, outputs = translator.capture.run(views, partial(translator.forward, run))
-            levels = outputs.hidden_states
-            cost, cosine = word_distances(levels, levels, src_mean, tgt_mean)
-            if self.convention.cost == "mean_of_distances":
-                cost = token_distances(levels, levels, src_mean, tgt_mean)
+            pooled, levels = translator.capture.run(views, partial(self._levels, inputs), heads=heads)
+            distances = {}
+            if "together" in self.states:
+                together = WordStates(levels, levels, src_mean, tgt_mean)
+                distances["together"] = word_distances(together, self.convention.cost)
+            if "alone" in self.states:
+                distances["alone"] = self._alone(examples)
             blocks = [ViewBlocks.of(pooled, row, view.query_side) for row, view in enumerate(self.views)]
-            return unpack(examples, blocks, (cost, cosine))
+            return unpack(examples, blocks, distances, name=translator.name)
+
+    def _inputs(self, rows: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+        """Return what the model takes, all in segment 0, where it has segments."""
+        inputs = pad_inputs(rows, self.translator)
+        if getattr(self.translator.config, "type_vocab_size", 0) > 1:
+            inputs["token_type_ids"] = torch.zeros_like(inputs["input_ids"])
+        return inputs
+
+    def _levels(self, inputs: dict[str, Tensor]) -> Sequence[Tensor]:
+        run: Callable[[], Any] = partial(self.translator.model, **inputs, output_hidden_states=True, return_dict=True)
+        return self.translator.forward(run).hidden_states
+
+    def _alone(self, examples: Sequence[Example]) -> Distances:
+        levels, means = [], []
+        sides: tuple[Side, Side] = ("src", "tgt")
+        for side in sides:
+            inputs = self._inputs([e.rows[side] for e in examples])
+            levels.append(self._levels(inputs))
+            width = inputs["input_ids"].shape[1]
+            means.append(pad_matrices([mean_rows(e.alone[side]) for e in examples], self.translator, columns=width))
+        (src, tgt), (src_mean, tgt_mean) = levels, means
+        return word_distances(WordStates(src, tgt, src_mean, tgt_mean), self.convention.cost)

@@ -6,12 +6,9 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
-import yaml
-from torch import nn
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -21,25 +18,32 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging as library
 
 from pipeline.attention.capture import NAME, Capture
+from pipeline.attention.checks import check_filled, check_vocabulary, check_weights, fill_padding
+from pipeline.attention.families import Reads, attention_modules, family_of, first_position
 from pipeline.attention.fetch import model_folder
+from pipeline.attention.fresh import shuffle_weights
+from pipeline.attention.languages import Languages, Request, set_languages
 from pipeline.attention.tokenise import check_tokenizer
 from pipeline.errors import PipelineError
+from pipeline.params import Extract, Family
+from pipeline.params import Translator as TranslatorSpec
 
 T = TypeVar("T")
-Reads = Literal["cross", "joint"]
-Control = Literal["trained", "random_init"]
+Control = Literal["trained", "random_init", "weight_shuffled"]
 
 # Parts that sit on top of the states that we read: encoders are often published without them.
 _NEVER_READ = re.compile(r"(^|\.)(pooler|lm_head|cls|final_logits_bias)(\.|$)")
-_FAMILIES = yaml.safe_load((Path(__file__).parent / "families.yaml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
 class Translator:
     """A model in evaluation mode whose word-level attention can be captured."""
 
+    name: str
+    """Hub name or folder."""
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     capture: Capture
@@ -48,6 +52,8 @@ class Translator:
     """Number of the first position, `None` where positions cannot be set."""
     revision: str | None
     """The hub's commit, `None` for a folder."""
+    languages: Languages
+    """Codes and prefix that it is given."""
     half: torch.dtype | None = None
     """The type in which the model's products are computed, `None` for that of its weights."""
 
@@ -69,10 +75,29 @@ class Translator:
         return self.model.device
 
     @property
+    def limits(self) -> dict[str, int]:
+        """Longest sequence by what limits it: positions of the model, and what the tokeniser was made for.
+
+        A model that counts positions from 2 (XLM-R) has two embeddings that no token takes.
+        """
+        positions = getattr(self.config, "max_position_embeddings", None)
+        tokeniser = {"tokeniser": self.tokenizer.model_max_length}
+        return tokeniser if positions is None else {"model": positions - (self.first_position or 0), **tokeniser}
+
+    @property
     def max_tokens(self) -> int:
         """Longest sequence that the model takes."""
-        known = [getattr(self.config, "max_position_embeddings", None), self.tokenizer.model_max_length]
-        return min(n for n in known if n) - (self.first_position or 0)
+        return min(self.limits.values())
+
+    def decoder_start(self, target: tuple[int, ...]) -> int:
+        """Return the id that the decoder reads before a target: the library's own shift of the labels knows it.
+
+        mBART begins with the last label, which is the language code; others with a token of their configuration.
+        """
+        shift = getattr(self.model, "prepare_decoder_input_ids_from_labels", None)
+        if shift is None:
+            return self.config.decoder_start_token_id
+        return int(shift(labels=torch.tensor([target], device=self.device))[0, 0])
 
     @property
     def n_layers(self) -> int:
@@ -96,6 +121,29 @@ def choose_device(device: str) -> torch.device:
     return torch.device(device)
 
 
+def load_spec(
+    spec: TranslatorSpec,
+    settings: Extract,
+    *,
+    pair: str | None,
+    control: Control = "trained",
+    say: Callable[[str], None] = lambda line: None,
+) -> Translator:
+    """Return the translator that an entry of `translators:` describes, for text of a language pair such as en-fr."""
+    return load_translator(
+        spec.model,
+        reads=spec.reads,
+        revision=spec.revision,
+        control=control,
+        seed=settings.seed,
+        device=settings.device,
+        dtype=settings.dtype,
+        request=Request(pair, spec.src_code, spec.tgt_code, spec.prefix),
+        family=spec.family,
+        say=say,
+    )
+
+
 def load_translator(
     name: str,
     *,
@@ -105,6 +153,8 @@ def load_translator(
     seed: int = 0,
     device: str = "auto",
     dtype: str = "float32",
+    request: Request = Request(),  # noqa: B008 - frozen
+    family: Family | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Translator:
     """Return a translator ready for capture; weights are safetensors only, remote code is never run.
@@ -113,38 +163,43 @@ def load_translator(
     ----------
     name : str
         Hub name or folder in Hugging Face layout.
-    reads : {"cross", "joint"}
-        Decoder over encoder, or one encoder over the concatenated pair.
-    control : {"trained", "random_init"}
-        `random_init` gives the same configuration fresh weights drawn with `seed`.
+    reads : {"cross", "joint", "prompt"}
+        Decoder over encoder, one encoder over the concatenated pair, or a language model over a prompt. The last
+        comes without its vocabulary head.
+    control : {"trained", "random_init", "weight_shuffled"}
+        `random_init` gives the same configuration fresh weights drawn with `seed`; `weight_shuffled` permutes each
+        trained tensor with it.
     dtype : {"float32", "float64", "bfloat16", "float16"}
         Of weights and computation. With the two of 16 bits the weights stay in float32 and only products are
         computed in 16 bits (autocast); attention is measured in float32.
+    request : Request
+        Languages of the text, with the codes and the prefix that the user sets.
+    family : Family, optional
+        Where its attention is, if families.yaml does not say it.
     say : callable
-        Gets a line before a download, with its size.
+        Gets a line before a download, with its size, and one if a padding token had to be chosen.
 
     Raises
     ------
     PipelineError
-        If the model cannot be loaded, does not fit `reads`, or is of a family that is not in families.yaml.
+        If the model cannot be loaded, does not fit `reads`, has no attention where it should be, weights that are
+        no numbers or ids beyond its embedding, or if it needs a language code that cannot be found.
     """
     target = choose_device(device)
     half = getattr(torch, dtype) if dtype in ("bfloat16", "float16") else None
     weights = torch.float32 if half else getattr(torch, dtype)
     # Everything is fetched before, so that nothing below asks the hub (for a converted copy, for example).
-    folder, commit = model_folder(name, revision=revision, weights=control == "trained", say=say)
+    folder, commit = model_folder(name, revision=revision, weights=control != "random_init", say=say)
     local = {"local_files_only": True, "trust_remote_code": False}
     with _one_line_errors(name, revision), _quiet():
         config = AutoConfig.from_pretrained(folder, **local)
-        _check_kind(name, config, reads)
+        place = family_of(name, config, reads, family)
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
+        check_tokenizer(tokenizer)
+        languages = set_languages(name, tokenizer, config, request) if reads == "cross" else Languages()
         auto = AutoModelForSeq2SeqLM if reads == "cross" else AutoModel
         if control == "random_init":
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                # A configuration object is shared by the models made from it, attention setting included.
-                model = auto.from_config(copy.deepcopy(config), attn_implementation=NAME, dtype=torch.float32)
-            model = model.to(weights)
+            model = _fresh(auto, config, seed, weights)
         else:
             model, info = auto.from_pretrained(
                 folder,
@@ -154,58 +209,35 @@ def load_translator(
                 dtype=weights,
                 output_loading_info=True,
             )
-            _check_filled(name, info)
-    check_tokenizer(tokenizer)
+            gaps = [*info["missing_keys"], *(str(key) for key, *_ in info["mismatched_keys"])]
+            check_filled(name, sorted(key for key in gaps if not _NEVER_READ.search(key)))
+    check_weights(name, model)
+    if control == "weight_shuffled":
+        shuffle_weights(model, seed)
+    check_vocabulary(name, model, tokenizer)
+    fill_padding(name, model, tokenizer, say)
     model = model.to(target).eval()
-    capture = Capture(_attention_modules(model, reads))
-    return Translator(model, tokenizer, capture, reads, _first_position(model, reads), commit, half)
+    return Translator(
+        name=name,
+        model=model,
+        tokenizer=tokenizer,
+        capture=Capture(attention_modules(model, place, reads)),
+        reads=reads,
+        first_position=first_position(model, place) if reads == "joint" else None,
+        revision=commit,
+        languages=languages,
+        half=half,
+    )
 
 
-def _check_filled(name: str, info: dict) -> None:
-    """Refuse weights with gaps: the library would fill them with random numbers and say so in a note only."""
-    gaps = [*info["missing_keys"], *(str(key) for key, *_ in info["mismatched_keys"])]
-    gaps = sorted(key for key in gaps if not _NEVER_READ.search(key))
-    if gaps:
-        message = (
-            f"translators.model: the weights of {name} must fill the whole model, but {len(gaps)} tensors "
-            f"are missing or of another shape (the first: {gaps[0]}); name another model or revision"
-        )
-        raise PipelineError(message)
-
-
-def _check_kind(name: str, config: PretrainedConfig, reads: Reads) -> None:
-    if config.is_encoder_decoder != (reads == "cross"):
-        joint = ("one encoder", "joint")
-        kind, fitting = ("an encoder-decoder", "cross") if config.is_encoder_decoder else joint
-        message = f"translators.reads: {name} is {kind}, which reads {fitting!r}, got {reads!r}; set reads: {fitting}"
-        raise PipelineError(message)
-    if config.model_type not in _FAMILIES[reads]:
-        message = (
-            f"translators.model: the family must be one of {sorted(_FAMILIES[reads])} for reads: {reads}, "
-            f"got {config.model_type!r}; add its attention modules to pipeline/attention/families.yaml"
-        )
-        raise PipelineError(message)
-
-
-def _base(model: PreTrainedModel) -> nn.Module:
-    return model.get_submodule("model") if hasattr(model, "model") else model
-
-
-def _attention_modules(model: PreTrainedModel, reads: Reads) -> dict[int, nn.Module]:
-    config = model.config
-    if reads == "cross":
-        path = _FAMILIES["cross"][config.model_type]
-        n_layers = getattr(config, "decoder_layers", None) or config.num_decoder_layers
-    else:
-        path, n_layers = _FAMILIES["joint"][config.model_type]["module"], config.num_hidden_layers
-    return {layer + 1: _base(model).get_submodule(path.format(layer=layer)) for layer in range(n_layers)}
-
-
-def _first_position(model: PreTrainedModel, reads: Reads) -> int | None:
-    if reads == "cross":
-        return None
-    rule = _FAMILIES["joint"][model.config.model_type]["position"]
-    return model.config.pad_token_id + 1 if rule == "padding_idx + 1" else rule
+def _fresh(
+    auto: type[AutoModel] | type[AutoModelForSeq2SeqLM], config: PretrainedConfig, seed: int, dtype: torch.dtype
+) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        # A configuration object is shared by the models made from it, attention setting included.
+        model = auto.from_config(copy.deepcopy(config), attn_implementation=NAME, dtype=torch.float32)
+    return model.to(dtype=dtype)
 
 
 @contextmanager
@@ -228,11 +260,14 @@ def _one_line_errors(name: str, revision: str | None) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide the library's notes on heads that we do not use; errors still pass."""
+    """Hide the library's bars, and its notes on heads that we do not use; errors still pass."""
     logger = logging.getLogger("transformers")
-    level = logger.level
+    level, bars = logger.level, library.is_progress_bar_enabled()
     logger.setLevel(logging.ERROR)
+    library.disable_progress_bar()
     try:
         yield
     finally:
         logger.setLevel(level)
+        if bars:
+            library.enable_progress_bar()

@@ -1,26 +1,22 @@
 """What every way of reading a pair shares: tokenised examples, batches as tensors, blocks out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pipeline.attention.capture import Pooled
+from pipeline.attention.checks import check_finite
 from pipeline.attention.load import Translator
+from pipeline.attention.states import Distances
 from pipeline.attention.store import PairBlocks
 from pipeline.attention.word_map import UnmappableError
-from pipeline.conventions import Side, View
+from pipeline.conventions import STATES, Side, View
 from pipeline.corpus.pairs import SentencePair
-
-COSTS = {
-    "squared_of_means": "squared distance of mean-pooled word vectors",
-    "mean_of_distances": "mean Euclidean distance, not squared, over the pairs of tokens of two words",
-}
-"""What the costs of a convention are, for manifests."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +29,32 @@ class Example:
     tgt: Float[np.ndarray, "tgt_word tgt_token"]
     special: list[bool]
     """Which of the tokens that are looked at are special."""
+    alone: dict[Side, Float[np.ndarray, "_word _token"]]
+    """Words of a side in the tokens that it has when it is read by itself, where that is asked for."""
 
     @property
     def n_tokens(self) -> int:
         """Tokens in all of the rows that the model reads, once each."""
         return max(len(row) for row in self.rows.values())
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is read of a pair besides head means.
+
+    Attributes
+    ----------
+    states : tuple of str
+        Kinds of word vectors; those that a reader does not have are passed over.
+    norms : bool
+        Whether norm-weighted attention is read too.
+    """
+
+    states: tuple[str, ...] = tuple(dict.fromkeys(kind for kinds in STATES.values() for kind in kinds))
+    norms: bool = False
+
+
+DEFAULT = Asked()
 
 
 @runtime_checkable
@@ -58,8 +75,8 @@ class Reader(Protocol):
         """Return the pair as the model reads it; raise `UnmappableError` where that cannot be."""
         ...
 
-    def read(self, examples: Sequence[Example]) -> list[PairBlocks]:
-        """Return the blocks of a batch of pairs."""
+    def read(self, examples: Sequence[Example], *, heads: bool = False) -> list[PairBlocks]:
+        """Return the blocks of a batch of pairs, with every head's own if asked."""
         ...
 
 
@@ -72,8 +89,9 @@ def check_length(translator: Translator, n_tokens: int, text: str) -> None:
         `too_long`.
     """
     if n_tokens > translator.max_tokens:
+        limits = ", ".join(f"{n} by its {what}" for what, n in translator.limits.items() if n < n_tokens)
         message = (
-            f"text: the model takes at most {translator.max_tokens} tokens, got {n_tokens} for {text!r}; "
+            f"text: the model takes at most {translator.max_tokens} tokens ({limits}), got {n_tokens} for {text!r}; "
             "the pair is left out and counted"
         )
         raise UnmappableError("too_long", message)
@@ -85,6 +103,18 @@ def pad_ids(rows: Sequence[Sequence[int]], value: int, device: torch.device) -> 
     for row, ids in enumerate(rows):
         out[row, : len(ids)] = torch.tensor(ids)
     return _to(out, device)
+
+
+def pad_inputs(rows: Sequence[Sequence[int]], translator: Translator) -> dict[str, Tensor]:
+    """Return `input_ids` and `attention_mask` of the rows, padded on the right.
+
+    The mask is made from lengths, not from `ids != pad`: Marian starts the decoder with the padding token.
+    """
+    pad = translator.config.pad_token_id
+    ids = pad_ids(rows, 0 if pad is None else pad, translator.device)
+    lengths = torch.tensor([len(row) for row in rows], device=ids.device)
+    mask = (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()
+    return {"input_ids": ids, "attention_mask": mask}
 
 
 def pad_matrices(
@@ -105,122 +135,82 @@ def _to(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
-def word_distances(
-    src: Sequence[Float[Tensor, "batch src_token dim"]],
-    tgt: Sequence[Float[Tensor, "batch tgt_token dim"]],
-    src_mean: Float[Tensor, "batch src src_token"],
-    tgt_mean: Float[Tensor, "batch tgt tgt_token"],
-) -> tuple[Float[Tensor, "batch level src tgt"], Float[Tensor, "batch level src tgt"]]:
-    """Return squared Euclidean distances of words (eq. 1) and cosines after centring each side on its own mean.
-
-    Entries of padding words in the result mean nothing.
-
-    Parameters
-    ----------
-    src, tgt : sequence of float tensor, shape (batch, token, dim)
-        States of the tokens, one a level.
-    src_mean, tgt_mean : float tensor, shape (batch, word, token)
-        Weights of the tokens of each word; rows sum to 1, padding rows to 0.
-    """
-    rows = (*_centred(src_mean), *_centred(tgt_mean))
-    levels = [_distances(_points(own, other, *rows), src_mean.shape[1]) for own, other in zip(src, tgt, strict=True)]
-    return torch.stack([cost for cost, _ in levels], dim=1), torch.stack([cosine for _, cosine in levels], dim=1)
-
-
-def _centred(weights: Float[Tensor, "batch word token"]) -> tuple[Tensor, Tensor]:
-    """Return the rows less their mean, and the mean: to centre these is to centre the words, and they are few."""
-    n_words = (weights != 0).any(2).sum(1)
-    mean = weights.sum(1, keepdim=True) / n_words[:, None, None]
-    return weights - mean, mean
-
-
-def _points(own: Tensor, other: Tensor, src: Tensor, src_mean: Tensor, tgt: Tensor, tgt_mean: Tensor) -> Tensor:
-    """Return centred source words, centred target words and the way between their means, (batch, point, dim)."""
-    if own is other:  # one sequence: read once
-        return torch.cat([src, tgt, tgt_mean - src_mean], dim=1) @ own.to(src.dtype)
-    own, other = own.to(src.dtype), other.to(src.dtype)
-    return torch.cat([src @ own, tgt @ other, tgt_mean @ other - src_mean @ own], dim=1)
-
-
-def _distances(points: Float[Tensor, "batch point dim"], n: int) -> tuple[Tensor, Tensor]:
-    """Return squared distances and cosines, the first `n` points being the source's.
-
-    With the way `m` between the means apart, the expanded square |s - t - m|^2 loses no digits.
-    """
-    products = points @ points.transpose(1, 2)
-    src, tgt, way = slice(0, n), slice(n, -1), slice(-1, None)
-    square = products.diagonal(dim1=1, dim2=2).clone()
-    length = square.sqrt().clamp_min(1e-12)
-    between = products[:, src, tgt]
-    cosine = between / length[:, src, None] / length[:, None, tgt]
-    src_part = square[:, src, None] - 2 * products[:, src, way]
-    tgt_part = square[:, None, tgt] + 2 * products[:, way, tgt] + square[:, way, None]
-    return (src_part + tgt_part - 2 * between).clamp_min(0), cosine
-
-
-def token_distances(
-    src: Sequence[Float[Tensor, "batch src_token dim"]],
-    tgt: Sequence[Float[Tensor, "batch tgt_token dim"]],
-    src_mean: Float[Tensor, "batch src src_token"],
-    tgt_mean: Float[Tensor, "batch tgt tgt_token"],
-) -> Float[Tensor, "batch level src tgt"]:
-    """Return the mean Euclidean distance, not squared, over the pairs of tokens of two words.
-
-    This is the cost of the paper's notebook.
-
-    Parameters
-    ----------
-    src, tgt : sequence of float tensor, shape (batch, token, dim)
-        States of the tokens, one a level.
-    src_mean, tgt_mean : float tensor, shape (batch, word, token)
-        Weights of the tokens of each word; rows sum to 1, padding rows to 0.
-    """
-    levels = []
-    for src_states, tgt_states in zip(src, tgt, strict=True):
-        own, other = (states.to(src_mean.dtype) for states in (src_states, tgt_states))
-        distances = torch.cdist(own, other, compute_mode="donot_use_mm_for_euclid_dist")
-        levels.append(src_mean @ distances @ tgt_mean.transpose(1, 2))
-    return torch.stack(levels, dim=1)
-
-
 @dataclass(frozen=True)
 class ViewBlocks:
-    """One view of a batch: all layers, axes as in `PairBlocks`, and whose words are queries."""
+    """One view of a batch: all layers, axes as in `PairBlocks` after the batch, and whose words are queries."""
 
-    block: Float[Tensor, "batch layer tgt src"]
+    arrays: dict[str, Float[Tensor, "batch layer *head tgt src"]]
+    """`attention`, and where they were read `heads`, `norm` and `norm_heads`."""
     special: Float[Tensor, "batch layer query"]
+    hidden: Bool[Tensor, "batch layer"]
     query_side: Side
 
     @classmethod
     def of(cls, pooled: Sequence[Sequence[Pooled]], view: int, query_side: Side) -> "ViewBlocks":
         """Return the view from what a capture returned, `[layer][view]`."""
-        block = torch.stack([layer[view].block for layer in pooled], dim=1)
-        special = torch.stack([layer[view].special for layer in pooled], dim=1)
-        return cls(block if query_side == "tgt" else block.transpose(-1, -2), special, query_side)
+        layers = [layer[view] for layer in pooled]
+        found: dict[str, list[Tensor | None]] = {
+            "attention": [layer.block for layer in layers],
+            "heads": [layer.heads for layer in layers],
+            "norm": [layer.norm for layer in layers],
+            "norm_heads": [layer.norm_heads for layer in layers],
+        }
+        arrays = {
+            name: torch.stack([block for block in blocks if block is not None], dim=1)
+            for name, blocks in found.items()
+            if blocks[0] is not None
+        }
+        if query_side == "src":
+            arrays = {name: array.transpose(-1, -2) for name, array in arrays.items()}
+        special = torch.stack([layer.special for layer in layers], dim=1)
+        return cls(arrays, special, torch.stack([layer.hidden for layer in layers], dim=1), query_side)
 
 
 def unpack(
-    examples: Sequence[Example],
-    views: Sequence[ViewBlocks],
-    distances: tuple[Float[Tensor, "batch level src tgt"], Float[Tensor, "batch level src tgt"]],
+    examples: Sequence[Example], views: Sequence[ViewBlocks], distances: Mapping[str, Distances], *, name: str
 ) -> list[PairBlocks]:
-    """Return one `PairBlocks` a pair, padding removed; only word-level arrays leave the device."""
-    attention = torch.stack([view.block for view in views], dim=1).cpu().numpy()
+    """Return one `PairBlocks` a pair, padding removed; only word-level arrays leave the device.
+
+    A layer that cannot see all words of a pair is NaN there; any other number that is not finite is an error.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        The batch.
+    views : sequence of ViewBlocks
+        In the order of the reader's views.
+    distances : mapping of str to Distances
+        By kind of states.
+    name : str
+        The translator, for the message.
+
+    Raises
+    ------
+    PipelineError
+        If a number is not finite: names translator, pair, quantity and layer.
+    """
+    arrays = {name: torch.stack([view.arrays[name] for view in views], dim=1).cpu().numpy() for name in views[0].arrays}
+    hidden = torch.stack([view.hidden for view in views], dim=1).cpu().numpy()
     special = [view.special.sum(-1).cpu().numpy() for view in views]
-    cost, cosine = (array.cpu().numpy() for array in distances)
+    by_states = {
+        field: {kind: getattr(of_kind, field).cpu().numpy() for kind, of_kind in distances.items()}
+        for field in ("cost", "cosine", "cosine_raw")
+    }
     blocks = []
     for row, example in enumerate(examples):
         n_src, n_tgt = len(example.src), len(example.tgt)
         n_queries = [n_tgt if view.query_side == "tgt" else n_src for view in views]
-        blocks.append(
-            PairBlocks(
-                pair_id=example.pair_id,
-                attention=attention[row, :, :, :n_tgt, :n_src],
-                cost=cost[row, :, :n_src, :n_tgt],
-                cosine=cosine[row, :, :n_src, :n_tgt],
-                special=np.stack([mass[row] / n for mass, n in zip(special, n_queries, strict=True)]),
-                src_pieces=example.src.sum(1),
-                tgt_pieces=example.tgt.sum(1),
-            )
-        )
+        quantities: dict[str, Any] = {
+            "pair_id": example.pair_id,
+            "special": np.stack([mass[row] / n for mass, n in zip(special, n_queries, strict=True)]),
+            "src_pieces": example.src.sum(1),
+            "tgt_pieces": example.tgt.sum(1),
+            **{field: array[row, ..., :n_tgt, :n_src] for field, array in arrays.items()},
+        }
+        for field, of_kind in by_states.items():
+            quantities[field] = {kind: array[row, :, :n_src, :n_tgt] for kind, array in of_kind.items()}
+        blocks.append(PairBlocks(**quantities))
+    check_finite(name, blocks)
+    for array in arrays.values():  # the blocks are views of these
+        array[hidden] = np.nan
     return blocks

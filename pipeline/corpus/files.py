@@ -186,7 +186,8 @@ def _read_jsonl(path: str, wanted: list[tuple[str, str]]) -> tuple[list[str], li
         names = list(row) if isinstance(row, dict) else []
         found = _find(names, wanted)
         if found is None:
-            raise _no_columns(f"line {number} of {path}", names, wanted)
+            where = f"line {number} of {path}"
+            raise _no_columns(where, names, wanted)
         src.append(row[names[found[0]]])
         tgt.append(row[names[found[1]]])
     return _as_text(path, src), _as_text(path, tgt)

@@ -54,7 +54,7 @@ def select_pairs(
     tgt_lang: str,
     track: Callable[[Iterable[SentencePair]], Iterable[SentencePair]] = iter,
 ) -> tuple[list[SentencePair], dict]:
-    """Return the kept pairs, by row number, and the content of selection.json.
+    """Return the kept pairs, by row number, and what is to be said of the selection.
 
     Rows are looked at in the order of `numpy.random.default_rng(seed).permutation(n_rows)`, or of their
     numbers if `sample.method` is head, until `n_pairs` are kept, so what is dropped is counted among the rows

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Int
 
 from pipeline.corpus.pairs import SentencePair
+from pipeline.corpus.pharaoh import GoldLinks
 from pipeline.errors import PipelineError
 from pipeline.lexicon.files import Lexicon
 from pipeline.lexicon.policies import LookUp, count_ambiguous, find_hits, link_words
@@ -128,7 +129,7 @@ def read_links(path: str | Path) -> dict[int, Int[np.ndarray, "link 2"]]:
 def summarise(
     linked: Sequence[PairLinks], lexicon: Lexicon, *, policy: str, lemmas: str, min_links: int
 ) -> dict[str, Any]:
-    """Return the content of summary.json.
+    """Return what is to be said about the links.
 
     `content_words` are source words of at least four letters: how many there are, how many have a
     translation opposite by the dictionary, how many are linked.
@@ -172,27 +173,14 @@ def summarise(
     }
 
 
-@runtime_checkable
-class HandMade(Protocol):
-    """Links that a person drew: arrays of (source word, target word)."""
-
-    @property
-    def sure(self) -> Int[np.ndarray, "sure 2"]:
-        """Links that must be there."""
-
-    @property
-    def possible(self) -> Int[np.ndarray, "possible 2"]:
-        """Links that may be there."""
-
-
-def compare_with_gold(linked: Sequence[PairLinks], gold: Mapping[int, HandMade]) -> dict[str, float | int]:
+def compare_with_gold(linked: Sequence[PairLinks], gold: Mapping[int, GoldLinks]) -> dict[str, float | int]:
     """Return how much of the dictionary's links hand-made ones confirm: the label noise of every curve.
 
     Parameters
     ----------
     linked : sequence of PairLinks
         Dictionary links of gold sentence pairs.
-    gold : mapping of int to HandMade
+    gold : mapping of int to GoldLinks
         The hand-made links of each of them, by `pair_id`.
 
     Returns

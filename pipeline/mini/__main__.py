@@ -60,7 +60,7 @@ def _finish(model, tokenizer, out: Path, record: dict) -> None:
 
 @app.command()
 def marian(
-    src: SrcFile, tgt: TgtFile, out: OutDir, pair: Languages = "en-fr", minutes: Minutes = 90, steps: Steps = 6000,
+    *, src: SrcFile, tgt: TgtFile, out: OutDir, pair: Languages = "en-fr", minutes: Minutes = 90, steps: Steps = 6000,
     batch: Batch = 64, seed: Seed = 2026, threads: Threads = 2, pieces: int = 3500, longest: int = 32,
 ) -> None:  # fmt: skip
     """Train a small Marian translator (3 encoder and 6 decoder layers)."""
@@ -83,7 +83,7 @@ def marian(
 
 @app.command()
 def mbert(
-    src: SrcFile, tgt: TgtFile, out: OutDir, pair: Languages = "en-fr", minutes: Minutes = 90, steps: Steps = 6000,
+    *, src: SrcFile, tgt: TgtFile, out: OutDir, pair: Languages = "en-fr", minutes: Minutes = 90, steps: Steps = 6000,
     batch: Batch = 64, seed: Seed = 2026, threads: Threads = 2, pieces: int = 6000, longest: int = 38,
 ) -> None:  # fmt: skip
     """Train a small encoder by masked-language modelling on concatenated pairs."""

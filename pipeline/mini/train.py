@@ -91,7 +91,7 @@ def train(task: Task, pairs: list[Pair], held_out: list[Pair], folder: Path, rec
         task.model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         state = {key: saved[key] for key in state}
-    for step, seconds, loss in _steps(task, optimizer, pairs, recipe, state["step"], state["seconds"]):
+    for step, seconds, loss in _steps(task, optimizer, pairs, recipe, step=state["step"], seconds=state["seconds"]):
         state["step"], state["seconds"] = step, seconds
         if step % recipe.every == 0 or recipe.fraction(step, seconds) >= 1.0:
             entry = {"step": step, "seconds": round(seconds), "loss": loss}
@@ -112,6 +112,7 @@ def _steps(
     optimizer: torch.optim.Optimizer,
     pairs: list[Pair],
     recipe: Recipe,
+    *,
     step: int,
     seconds: float,
 ) -> Iterator[tuple[int, float, float]]:

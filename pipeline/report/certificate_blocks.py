@@ -1,6 +1,6 @@
 """The figures of section 4 with their captions, findings and tables: the constructed transformer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,11 @@ from pipeline.report.style import Layout, draw
 from pipeline.report.tables import Table
 from pipeline.report.wording import listed, number
 
+GROUPS = {
+    "paper": "The certificate: what the paper states and what follows about its construction, with what was measured and the limit.",
+    "errata": "Errata: what does not hold as printed, and what holds instead.",
+    "software": "Checks of our software: its arithmetic, and the inequalities that we derive.",
+}
 SPREAD = "Lines are medians over random problems, bands reach from the 10th to the 90th percentile."
 
 
@@ -34,8 +39,6 @@ class Plot:
         Says what the table shows, with numbers.
     caption : tuple of str
         What the figure shows; how to read it; on what it rests.
-    decided_by : tuple of str
-        Claims of the certificate whose verdicts stand below the caption.
     small : callable or None
         The table under the figure.
     """
@@ -46,11 +49,10 @@ class Plot:
     make: Callable[[pd.DataFrame, Layout], Figure]
     finding: Callable[[pd.DataFrame], str]
     caption: tuple[str, ...]
-    decided_by: tuple[str, ...]
     small: Callable[[pd.DataFrame], Table] | None = None
 
-    def block(self, metrics: Path, verdicts: Mapping[str, str]) -> Block:
-        """Return the figure as it stands on the page; verdicts are sentences by the id of their claim.
+    def block(self, metrics: Path, verdicts: Mapping[str, Sequence[str]]) -> Block:
+        """Return the figure as it stands on the page; verdicts are sentences by the name of their figure.
 
         Raises
         ------
@@ -73,7 +75,7 @@ class Plot:
             data=path.read_text(encoding="utf-8"),
             files=f"reports/metrics/{path.name}",
             table=table,
-            verdicts=[verdicts[name] for name in self.decided_by if name in verdicts],
+            verdicts=list(verdicts.get(self.stem, ())),
         )
 
 
@@ -176,7 +178,6 @@ FIRST = (
             "A row is a point of x, a column a point of y, ordered so that the cheapest matching is the diagonal; the shares of a row sum to 1.",
             "One problem: two Gaussian clouds in the plane; the same weights in every layer.",
         ),
-        ("theorem_3_2_limit",),
     ),
     Plot(
         "figure4", "figure4", "Figure 4 · constructed transformer", figures.figure4, _maps_finding,
@@ -185,7 +186,6 @@ FIRST = (
             "Read as Figure 3; no weight depends on the number of points.",
             "One problem of each size.",
         ),
-        ("same_weights_any_n",),
     ),
 )  # fmt: skip
 THEN = (
@@ -196,17 +196,15 @@ THEN = (
             "Lower is better; the dashed line is alternating Sinkhorn, which updates one side after the other.",
             f"{SPREAD} Gaussian clouds, costs scaled to at most 1; a point is left out where too few problems were solved.",
         ),
-        ("best_step_ratio_is_2", "depth_twice_sinkhorn"),
         _depth_table,
     ),
     Plot(
         "bound", "certificate_bound", "The bound of Theorem D.1", figures.bound, _bound_finding,
         (
             "Measured distance to the optimum over depth, beside the bound of Theorem D.1.",
-            "Both axes are logarithmic; the dashed bound holds only from the depth that is written at it.",
-            f"{SPREAD} The smallest distance up to each layer, as the theorem states it.",
+            "Both axes are logarithmic; the dashed bound, for the problem where it is smallest, applies only from the depth written at it.",
+            f"{SPREAD} The smallest distance up to each layer, as the theorem states it, with r as printed.",
         ),
-        ("theorem_d1_bound", "rate_is_geometric"),
     ),
     Plot(
         "drift", "certificate_drift", "The memory row", figures.drift, _drift_finding,
@@ -215,7 +213,6 @@ THEN = (
             "Theorem 3.1 says 0: it holds to rounding if the row is frozen, and fails from the second layer on as published.",
             "The paper’s sorting problem of seven numbers; one problem, nothing is random.",
         ),
-        ("theorem_3_1_frozen", "theorem_3_1_free"),
     ),
     Plot(
         "sorting", "certificate_sorting", "Sorting", figures.sorting, _sorting_finding,
@@ -224,7 +221,6 @@ THEN = (
             "Numbers from a grid are sorted at once by a small λ; any other numbers need a λ that falls over the layers.",
             "One list of each length and kind; head 2 is read, as in the paper.",
         ),
-        ("sorting_1024", "sorting_general_constant", "sorting_general_annealed"),
     ),
     Plot(
         "rank", "certificate_rank", "Rank of attention", figures.rank, _rank_finding,
@@ -233,19 +229,18 @@ THEN = (
             "Attention keeps the rank of the plan; a collapse would end at 1.",
             f"{SPREAD} Effective rank: exponential of the entropy of the singular values (Roy and Vetterli 2007).",
         ),
-        ("rank_kept",),
     ),
 )  # fmt: skip
 
 
-def certificate_blocks(metrics: Path, verdicts: Mapping[str, str]) -> tuple[list[Block], list[Block]]:
+def certificate_blocks(metrics: Path, verdicts: Mapping[str, Sequence[str]]) -> tuple[list[Block], list[Block]]:
     """Return the figures that stand before the table of the certificate, and those after it.
 
     Parameters
     ----------
     metrics : Path
         Holds the tables of the stage certify.
-    verdicts : mapping of str to str
-        Sentences by the id of their claim.
+    verdicts : mapping of str to sequence of str
+        Sentences by the name of the figure below which they stand.
     """
     return [plot.block(metrics, verdicts) for plot in FIRST], [plot.block(metrics, verdicts) for plot in THEN]

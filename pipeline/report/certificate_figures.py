@@ -15,6 +15,7 @@ from pipeline.report.style import CMAP, INK, QUIET, RANDOM, TRAINED, WIDE, Layou
 
 PANEL_TITLES = {"plan": "plan P*"}
 DEPTH_LIMITS = (5.0, 5000.0)
+BOUND_TOP = 8.0  # log10: a larger bound is told in words, at this height
 SORTING_PANELS = (
     ("permutation", "constant", "i/n permuted, λ fixed"),
     ("uniform", "constant", "any numbers, λ fixed"),
@@ -95,18 +96,22 @@ def bound(table: pd.DataFrame, layout: Layout = WIDE) -> Figure:
     figure, axes = _grid(layout, len(groups), "Hilbert distance to the optimum, smallest so far")
     for panel, (reg, rows) in zip(axes, groups, strict=True):
         panel.set_title(f"λ = {reg:g}")
-        panel.set(xlabel="layer", xscale="log", yscale="log", ylim=(1e-13, 1e26))
-        panel.set_yticks([1e-10, 1.0, 1e10, 1e20], ["1e-10", "1", "1e10", "1e20"])
+        panel.set(xlabel="layer", xscale="log", yscale="log", ylim=(1e-13, 1e14), xlim=(0.8, 1.2 * rows["layer"].max()))
+        panel.set_yticks([1e-10, 1e-5, 1.0, 1e5, 1e10], ["1e-10", "1e-5", "1", "1e5", "1e10"])
         panel.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1000"])
         panel.xaxis.set_minor_locator(NullLocator())
         panel.yaxis.set_minor_locator(NullLocator())
         shown = rows[rows["high"] > 1e-13].clip(lower=1e-13)
         _band(panel, shown["layer"], shown, TRAINED)
-        applies = f"applies from 1e{rows['log10_depth_condition'].iloc[0]:.0f}"
-        panel.plot(rows["layer"], 10.0 ** rows["log10_bound"], color=QUIET, linestyle=(0, (5, 2)))
+        first = rows.iloc[0]
+        applies = f"applies from 1e{first['log10_depth_condition']:.{1 if first['log10_depth_condition'] < 10 else 0}f}"
+        if first["log10_bound"] < BOUND_TOP:
+            panel.plot(rows["layer"], 10.0 ** rows["log10_bound"], color=QUIET, linestyle=(0, (5, 2)))
+        else:
+            applies = f"bound at 1e{first['log10_bound']:.0f},\n{applies}"
         panel.annotate(
             applies,
-            (1.2, 10.0 ** rows["log10_bound"].iloc[0]),
+            (1.2, 10.0 ** min(first["log10_bound"], BOUND_TOP)),
             xytext=(0, 4),
             textcoords="offset points",
             va="bottom",

@@ -22,9 +22,9 @@ def descent_figure(learned: Learned) -> Picture:
     Parameters
     ----------
     learned : mapping
-        `learn.json`, with the engineered prompt.
+        From `read_learned`, with the engineered prompt.
     """
-    limit = next(claim["threshold"] for claim in learned["claims"] if claim["id"] == "learning_is_descent")
+    limit = next(float(claim.limit.threshold) for claim in learned["claims"] if claim.id == "learning_is_descent")
     rows = list(_rows(learned["prompts"]["engineered"]))
     frame = pd.DataFrame(rows, columns=["measure", "when", "seed", "layer", "part", "value"])
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
-from pipeline.conventions import view_of
+from pipeline.conventions import OUTPUT_STEP, SRC_TO_TGT, STATES_IN_WORDS, view_of
 from pipeline.report.metrics import TranslatorMetrics
 from pipeline.report.style import INK, QUIET, RANDOM, TRAINED, Drawing, Layout, draw, label_right, panels
 from pipeline.report.tables import cells_of
@@ -21,6 +21,8 @@ COLOURS = {"trained": TRAINED, "random_init": RANDOM}
 MARKERS = {"trained": "o", "random_init": "s"}
 # Grey lines are told apart by their dashes as well as by their names.
 DASHES = {"uniform": (1, 1.5), "position": (5, 2), "mispaired": (5, 1.5, 1, 1.5), "chance": (1, 1.5)}
+# The rows of the notebook's maps: for mBERT they are English words, which look at French ones.
+PUBLISHED_VIEW = {"figure5": OUTPUT_STEP.name, "figure6": SRC_TO_TGT.name}
 MIN_LINKS = 8
 """Of the sentences behind the published values."""
 PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text(encoding="utf-8"))
@@ -103,33 +105,41 @@ def _published(panel: Axes, values: Mapping[int, float], font: float) -> None:
 def correspondence(t: TranslatorMetrics) -> tuple[Drawing, pd.DataFrame, str]:
     """Return Figure 5 (cross) or 6 (joint): attention on translations by layer, both views; its data; its finding."""
     rows = t.curves[t.curves["score"] == t.score]
-    published = published_values(t, "figure5" if t.spec.reads == "cross" else "figure6")
+    figure = "figure6" if t.spec.reads == "joint" else "figure5"
+    published, beside = published_values(t, figure), PUBLISHED_VIEW[figure]
     titles = {view: view_of(view).label for view in t.views}
     curves = Curves(
         {title: rows[rows["view"] == view] for view, title in titles.items()},
         SCORES[t.score].axis,
         floor=None if t.score == "excess" else 0.0,
-        published={titles[t.views[0]]: published} if published else {},
+        published={titles[beside]: published} if published else {},
     )
     findings = [
         _finding(rows[rows["view"] == view], f"{t.name}, {title}: {SCORES[t.score].name}")
         for view, title in titles.items()
     ]
-    figure = "figure5" if t.spec.reads == "cross" else "figure6"
     alt = " ".join(findings)
-    return draw(f"{figure}_{t.name}", curves.draw, alt=alt), _with_published(rows, published, t.views[0]), alt
+    return draw(f"{figure}_{t.name}", curves.draw, alt=alt), _with_published(rows, published, beside), alt
 
 
 def embedding_matches(t: TranslatorMetrics) -> tuple[Drawing, pd.DataFrame, str]:
     """Return Figure 7: the share of linked words that transport between word vectors matches; its data; its finding."""
     published = published_values(t, "figure7")
+    there = set(t.matches["states"])
+    titles = {kind: words for kind, words in STATES_IN_WORDS.items() if kind in there}
+    read = titles[view_of(t.views[-1]).states]
+    panels = {title: t.matches[t.matches["states"] == kind] for kind, title in titles.items()}
     curves = Curves(
-        {t.name: t.matches},
+        panels,
         "share of linked words that transport matches",
-        xlabel="layer (0: embeddings)",
-        published={t.name: published} if published else {},
+        xlabel="level (0: what enters layer 1)",
+        published={read: published} if published else {},
     )
-    alt = _finding(t.matches, f"{t.name}: share of linked words matched by transport")
+    findings = [
+        _finding(rows, f"{t.name}, {title}: share of linked words matched by transport")
+        for title, rows in panels.items()
+    ]
+    alt = " ".join(findings)
     return draw(f"figure7_{t.name}", curves.draw, alt=alt), _with_published(t.matches, published, None), alt
 
 

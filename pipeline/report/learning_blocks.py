@@ -1,21 +1,23 @@
 """Section 5: the trained transformers, every seed of both prompts, where the stage learn has run."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from pipeline._output import read_object
+from pipeline.claims import Claim
 from pipeline.errors import PipelineError
 from pipeline.report import learning_figures as figures
 from pipeline.report.descent_figure import descent_figure
 from pipeline.report.sections import Block, csv
 from pipeline.report.tables import Table
-from pipeline.report.theory import Section, claims_table, settings_table
+from pipeline.report.theory import Section, claims_table, held_to_limits, settings_table
 from pipeline.report.wording import MINUS, count, listed, number
 
-NOTHING: dict[str, Any] = {"claims": [], "prompts": {}, "published_loss": {}, "loss_at_step": {}}
+LEARNED = ("loss_at_step", "prompts", "published_loss")
 CONTROLS = {
     "chance": "guessing",
     "mean": "never looks at x: mean solution",
@@ -26,21 +28,22 @@ CONTROLS = {
 }
 
 
-def read_learned(metrics: Path) -> dict[str, Any]:
-    """Return what the stage learn wrote of all prompts, with the claims that follow; empty where it has not run.
+def read_learned(claims: Sequence[Claim], metrics: Path) -> dict[str, Any]:
+    """Return what the stage learn wrote of all prompts, and under `claims` what follows; empty where it has not run.
 
     Parameters
     ----------
+    claims : sequence of Claim
+        From `claims.json`.
     metrics : Path
-        Holds `learn/<prompt>.json`.
-    """
-    files = sorted((metrics / "learn").glob("*.json"))
-    if not files:
-        return NOTHING
-    # The room of the claims knows torch, which a page without this section does not need.
-    from pipeline.synthetic.learn_claims import merge_learn
+        Holds `learn.json`.
 
-    return merge_learn(files)
+    Raises
+    ------
+    PipelineError
+        If it is missing, or another edition wrote it.
+    """
+    return read_object(metrics / "learn.json", LEARNED, "claims") | {"claims": held_to_limits(claims, "training")}
 
 
 def learning_section(learned: Mapping[str, Any], metrics: Path) -> Section:
@@ -74,7 +77,7 @@ def learning_section(learned: Mapping[str, Any], metrics: Path) -> Section:
             ("Beside what was not trained", [_controls_table(prompts[prompt]) for prompt in sorted(prompts)]),
             (
                 "The setting of every measurement",
-                [settings_table(learned["claims"], "Names as in reports/metrics/learn.json.")],
+                [settings_table(learned["claims"], "Names as in reports/metrics/claims.json.")],
             ),
         ],
     )

@@ -1,26 +1,33 @@
 """The metrics of one translator as the stages before wrote them, checked for the columns that the page reads."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from pipeline._output import check_holds, check_there, read_object
 from pipeline.conventions import Convention
-from pipeline.errors import PipelineError
 from pipeline.params import Corpus, Translator
 
 COLUMNS = {
     "curves": ("control", "view", "layer", "score", "value", "low", "high", "n_pairs"),
-    "matches": ("control", "layer", "value", "low", "high", "n_pairs", "n_tied"),
+    "matches": ("control", "states", "layer", "value", "low", "high", "n_pairs", "n_tied"),
     "plan_correlation": ("control", "view", "layer", "value", "low", "high", "n_pairs"),
-    "paired": ("half", "view", "layer", "score", "against", "difference", "low", "high", "n_pairs", "p_holm"),
     "aer": ("source", "view", "layer", "method", "aer", "precision", "recall", "f1", "n_pairs", "aer_low", "aer_high"),
 }
 _DTYPES: dict[str, Any] = {"layer": "Int64", "view": "str"}
 EXAMPLE_KEYS = ("attention", "cost_level", "links", "pair_id", "plan", "src_words", "tgt_words")
-SUMMARY_KEYS = ("best", "dropped", "n_pairs", "n_transport_pairs", "other_side_mass", "signature", "special_mass")
+SUMMARY_KEYS = (
+    "best",
+    "dropped",
+    "extraction",
+    "n_pairs",
+    "n_transport_pairs",
+    "other_side_mass",
+    "signature",
+    "special_mass",
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class TranslatorMetrics:
         Its block of params.yaml.
     corpus : Corpus
         Where its sentences come from.
-    curves, matches, plan_correlation, paired, aer : DataFrame
+    curves, matches, plan_correlation, aer : DataFrame
         Columns as in `COLUMNS`; aer has no rows without a gold set.
     example : dict
         The pair of Figure 1.
@@ -49,7 +56,6 @@ class TranslatorMetrics:
     curves: pd.DataFrame
     matches: pd.DataFrame
     plan_correlation: pd.DataFrame
-    paired: pd.DataFrame
     aer: pd.DataFrame
     example: dict
     summary: dict
@@ -75,6 +81,11 @@ class TranslatorMetrics:
         return Convention(**self.summary["signature"]["convention"])
 
     @property
+    def extraction(self) -> dict:
+        """The manifest of its blocks: model, revision, sizes, conventions, what was skipped."""
+        return self.summary["extraction"]
+
+    @property
     def interval(self) -> str:
         """How intervals were made, in words."""
         return self.summary["signature"]["interval"]
@@ -90,8 +101,8 @@ class TranslatorMetrics:
         return next(row for row in rows if row["view"] == view and row["score"] == self.score)
 
 
-def read_metrics(folder: Path, name: str, spec: Translator, corpus: Corpus) -> TranslatorMetrics:
-    """Return the metrics of one translator.
+def read_metrics(folder: Path, shown: Path, name: str, spec: Translator, corpus: Corpus) -> TranslatorMetrics:
+    """Return the metrics of one translator, in `folder`, with the pair of Figure 1 from `shown`.
 
     Raises
     ------
@@ -99,43 +110,13 @@ def read_metrics(folder: Path, name: str, spec: Translator, corpus: Corpus) -> T
         If a file is missing, or has other columns or keys.
     """
     tables = {table: _read_table(folder / f"{table}.csv", name, columns) for table, columns in COLUMNS.items()}
-    example = read_json(folder / "example.json", EXAMPLE_KEYS, f"align@{name}")
-    summary = read_json(folder / "summary.json", SUMMARY_KEYS, f"align@{name}")
+    example = read_object(shown / "example.json", EXAMPLE_KEYS, f"align@{name}")
+    summary = read_object(folder / "summary.json", SUMMARY_KEYS, f"align@{name}")
     return TranslatorMetrics(name=name, spec=spec, corpus=corpus, **tables, example=example, summary=summary)
 
 
 def _read_table(path: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
-    _check_there(path, f"align@{name}")
+    check_there(path, f"align@{name}")
     frame = pd.read_csv(path, dtype=_DTYPES)
-    _check_holds(path, columns, tuple(frame.columns), f"align@{name}")
+    check_holds(path, columns, tuple(frame.columns), f"align@{name}")
     return frame.assign(view=frame["view"].fillna("")) if "view" in frame else frame
-
-
-def read_json(path: Path, keys: tuple[str, ...], stage: str) -> dict:
-    """Return the object in a file that a stage wrote.
-
-    Raises
-    ------
-    PipelineError
-        If it is missing, or lacks one of the keys.
-    """
-    _check_there(path, stage)
-    value = json.loads(path.read_text(encoding="utf-8"))
-    _check_holds(path, keys, tuple(value), stage)
-    return value
-
-
-def _check_there(path: Path, stage: str) -> None:
-    if not path.is_file():
-        message = f"metrics: {path.name} of stage {stage} is needed, but {path} is not there; run `dvc repro {stage}`"
-        raise PipelineError(message)
-
-
-def _check_holds(path: Path, needed: tuple[str, ...], there: tuple[str, ...], stage: str) -> None:
-    missing = [name for name in needed if name not in there]
-    if missing:
-        message = (
-            f"metrics: {path} must hold {', '.join(needed)}, but {missing[0]} is missing; "
-            f"it is from another version: run `dvc repro --force {stage}`"
-        )
-        raise PipelineError(message)

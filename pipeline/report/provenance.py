@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from pipeline.attention.store import read_manifest
+from pipeline._output import read_object
 from pipeline.params import Params
-from pipeline.report.metrics import TranslatorMetrics, read_json
+from pipeline.report.metrics import TranslatorMetrics
 from pipeline.report.tables import Table
 from pipeline.report.wording import count, reason
 
 PAGE_PACKAGES = ("jinja2", "matplotlib", "pandas", "pyarrow", "seaborn")
+GIVEN = {"source_code": "source code", "target_code": "target code", "before_source": "before each source sentence:"}
 DEMO_FOLDER = "data/demo"
 LICENCES = {
     ("text", "demo"): "written for this project; CC0 (data/demo/LICENSE)",
@@ -49,11 +50,6 @@ def parameters_yaml(params: Params) -> str:
     return buffer.getvalue()
 
 
-def read_manifests(data: Path, names: Sequence[str]) -> dict[str, dict]:
-    """Return the manifest of the trained blocks of every translator."""
-    return {name: read_manifest(data / "attention" / name / "trained") for name in names}
-
-
 def models_table(manifests: Mapping[str, Mapping], params: Params) -> Table:
     """Return model, revision, size and reading of every translator."""
     rows = []
@@ -62,8 +58,11 @@ def models_table(manifests: Mapping[str, Mapping], params: Params) -> Table:
         reads = {
             "cross": "cross-attention, decoder over encoder",
             "joint": "self-attention of one encoder over both sides",
+            "prompt": "self-attention of a language model over a prompt",
         }
         positions = f"; target positions {spec.positions}" if spec.positions else ""
+        told = manifest.get("conventions", {})
+        given = "".join(f"; {name} {told[key]}" for key, name in GIVEN.items() if key in told)
         rows.append(
             [
                 name,
@@ -71,7 +70,7 @@ def models_table(manifests: Mapping[str, Mapping], params: Params) -> Table:
                 manifest.get("revision") or ("demo translator" if name in demo_translators(params) else "not recorded"),
                 count(manifest["n_parameters"]) if manifest.get("n_parameters") else "–",
                 f"{manifest['n_layers']} × {manifest.get('n_heads') or '–'}",
-                reads[manifest["reads"]] + positions,
+                reads[manifest["reads"]] + positions + given,
                 f"{manifest.get('dtype', '–')}, {manifest.get('device', '–')}, {manifest.get('tokens_per_batch', '–')} tokens a batch",
             ]
         )
@@ -175,14 +174,14 @@ def versions_table(translators: Sequence[TranslatorMetrics], manifests: Mapping[
     return Table(["made", "package", "version"], rows + [list(row) for row in sorted(extracted | measured)], n_labels=3)
 
 
-def read_corpus_facts(data: Path) -> tuple[dict, dict]:
+def read_corpus_facts(metrics: Path) -> tuple[dict, dict]:
     """Return what the stages corpus and links wrote of what they kept.
 
     Raises
     ------
     PipelineError
-        If a file is missing or from another version.
+        If a file is missing or from another edition.
     """
-    selection = read_json(data / "corpus" / "selection.json", ("dropped", "files", "kept", "looked_at"), "corpus")
-    links = read_json(data / "links" / "summary.json", ("dropped", "lexicon", "n_pairs", "n_pairs_used"), "links")
+    selection = read_object(metrics / "corpus.json", ("dropped", "files", "kept", "looked_at"), "corpus")
+    links = read_object(metrics / "links.json", ("dropped", "lexicon", "n_pairs", "n_pairs_used"), "links")
     return selection, links

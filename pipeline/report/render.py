@@ -9,16 +9,13 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline._output import replacing, write_json
-from pipeline.alignment.gold import GoldLinks, read_gold
-from pipeline.alignment.results import combine_aer
-from pipeline.conventions import convention_of, view_of
-from pipeline.corpus.pairs import read_pairs
-from pipeline.lexicon.links import read_links
+from pipeline._output import replacing
+from pipeline.claims import read_claims
+from pipeline.conventions import view_of
 from pipeline.params import Params
 from pipeline.report import provenance, sections, tables, theory
-from pipeline.report.claims import Line, as_records, in_short, view_name
-from pipeline.report.explorer import Explorer, build_explorer, linked_words
+from pipeline.report.explorer import Explorer, linked_words, read_explorer
+from pipeline.report.in_short import Line, in_short, view_name
 from pipeline.report.learning_blocks import learning_section, read_learned
 from pipeline.report.metrics import TranslatorMetrics, read_metrics
 from pipeline.report.wording import count, listed, with_interval
@@ -46,16 +43,16 @@ class Built:
 
 
 def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path) -> Built:
-    """Write `index.html`, `figures/*.{svg,pdf}` and `metrics/{aer.csv,claims.json,learn.json}` below a folder.
+    """Write `index.html` and `figures/*.{svg,pdf}` below a folder.
 
     Parameters
     ----------
     params : Params
         The run.
     metrics_dir : Path
-        `translators/NAME`, and what certify and learn wrote, if they have run.
+        `translators/NAME`, `claims.json`, `learn.json`, and what certify and learn wrote, if they have run.
     data_dir : Path
-        corpus, links and attention: for the explorer and for what was dropped.
+        Holds `explorer/NAME`: the single sentences that are shown.
     out_dir : Path
         Usually `reports`.
 
@@ -65,13 +62,14 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path) -> B
         If a stage that the page needs has not run.
     """
     translators = [
-        read_metrics(metrics_dir / "translators" / name, name, spec, params.corpus)
+        read_metrics(metrics_dir / "translators" / name, data_dir / "explorer" / name, name, spec, params.corpus)
         for name, spec in params.translators.items()
     ]
-    lines = in_short(translators, level=params.align.level)
+    claims = read_claims(metrics_dir / "claims.json")
+    lines = in_short(claims, list(params.translators))
     blocks = sections.blocks_of(translators)
-    learned = read_learned(metrics_dir)
-    certificate, learning = theory.certificate_section(metrics_dir), learning_section(learned, metrics_dir)
+    certificate = theory.certificate_section(claims, metrics_dir)
+    learning = learning_section(read_learned(claims, metrics_dir), metrics_dir)
     page = _page(
         params=params,
         translators=translators,
@@ -80,18 +78,13 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path) -> B
         certificate=certificate,
         learning=learning,
         explorer=_explorer(params, translators, data_dir),
-        made=_made(params, translators, data_dir),
+        made=_made(params, translators, metrics_dir),
     )
     out_dir.mkdir(parents=True, exist_ok=True)
     with replacing(out_dir / "figures") as folder:
         drawn = [*blocks.values(), certificate.blocks, certificate.after, learning.blocks, learning.after]
         for block in chain.from_iterable(drawn):
             block.drawing.write(folder)
-    (out_dir / "metrics").mkdir(exist_ok=True)
-    write_json(out_dir / "metrics" / "claims.json", as_records(lines))
-    write_json(out_dir / "metrics" / "learn.json", learned)
-    errors = combine_aer(metrics_dir / "translators", list(params.translators))
-    errors.to_csv(out_dir / "metrics" / "aer.csv", index=False, float_format="%.6f", lineterminator="\n")
     target = out_dir / "index.html"
     part = target.with_name(".index.html.part")
     part.write_text(page, encoding="utf-8", newline="\n")
@@ -145,29 +138,14 @@ def _summary(params: Params, translators: Sequence[TranslatorMetrics]) -> str:
 def _explorer(params: Params, translators: Sequence[TranslatorMetrics], data: Path) -> Explorer:
     if params.report.explorer_pairs == 0:
         return Explorer()
-    return build_explorer(
-        read_pairs(data / "corpus" / "pairs.parquet"),
-        read_links(data / "links" / "links.parquet"),
-        _gold_by_words(params, data),
-        {t.name: data / "attention" / t.name / "trained" for t in translators},
-        convention=convention_of(params.convention),
-        n_pairs=params.report.explorer_pairs,
-    )
+    folders = {t.name: data / "explorer" / t.name for t in translators}
+    return read_explorer(folders, n_wanted=params.report.explorer_pairs)
 
 
-def _gold_by_words(params: Params, data: Path) -> dict[tuple[tuple[str, ...], tuple[str, ...]], GoldLinks]:
-    """Return hand-made links by the words of their sentences: the text that is explored need not be the gold set."""
-    if params.gold is None:
-        return {}
-    links = read_gold(params.gold.links, base=params.gold.base)
-    pairs = read_pairs(data / "corpus" / "gold.parquet")
-    return {(pair.src_words, pair.tgt_words): links[pair.pair_id] for pair in pairs if pair.pair_id in links}
-
-
-def _made(params: Params, translators: Sequence[TranslatorMetrics], data: Path) -> dict[str, object]:
+def _made(params: Params, translators: Sequence[TranslatorMetrics], metrics: Path) -> dict[str, object]:
     """Return what section 6 shows."""
-    selection, links = provenance.read_corpus_facts(data)
-    manifests = provenance.read_manifests(data, [t.name for t in translators])
+    selection, links = provenance.read_corpus_facts(metrics)
+    manifests = {t.name: t.extraction for t in translators}
     return {
         "parameters": provenance.parameters_yaml(params),
         "conventions": [provenance.conventions_table(t) for t in translators],

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from pipeline.conventions import view_of
+from pipeline.conventions import label_of, view_of
 from pipeline.report import figures
 from pipeline.report.heatmaps import example_figure
 from pipeline.report.metrics import TranslatorMetrics
@@ -15,8 +15,9 @@ from pipeline.report.tables import (
     correspondence_table,
     curves_tables,
     mass_tables,
-    matches_table,
+    matches_tables,
     plan_tables,
+    states_of,
 )
 from pipeline.report.wording import CONTROL_NOTES, CONTROLS, SCORES, count, listed, reason
 
@@ -63,7 +64,7 @@ def csv(frame: pd.DataFrame) -> str:
 def correspondence_block(t: TranslatorMetrics) -> Block:
     """Return Figure 5 or 6 of a translator."""
     drawing, data, _ = figures.correspondence(t)
-    number = 5 if t.spec.reads == "cross" else 6
+    number = 6 if t.spec.reads == "joint" else 5
     views = listed([f"{view_of(view).label} ({view_of(view).what})" for view in t.views])
     caption = [
         f"Attention of {t.name} on dictionary translations, layer by layer, seen in two ways: {views}.",
@@ -91,16 +92,23 @@ def matches_block(t: TranslatorMetrics) -> Block:
     ]
     if figures.published_values(t, "figure7"):
         caption.append(f"Open circles: {figures.PUBLISHED['source']}")
-    cost = t.summary["signature"].get("extraction", {}).get("cost")
-    if cost:
-        caption.append(f"Vectors: {cost}.")
+    extraction = t.summary["signature"].get("extraction", {})
+    if "cost" in extraction:
+        caption.append(f"Costs: {extraction['cost']}.")
+    caption += [
+        f"Vectors {label_of(kind)}: {extraction[f'states_{kind}']}."
+        for kind in states_of(t)
+        if f"states_{kind}" in extraction
+    ]
+    tables = matches_tables(t)
     return Block(
         f"Figure 7 · {t.name}",
         drawing,
         caption,
         csv(data),
         f"reports/metrics/translators/{t.name}/matches.csv",
-        matches_table(t),
+        tables[0],
+        [("Word vectors taken elsewhere", tables[1:])],
     )
 
 
@@ -112,7 +120,7 @@ def plan_block(t: TranslatorMetrics) -> Block:
     caption = [
         f"Correlation of the attention of {t.name} with the transport plan of the word vectors, layer by layer.",
         "A point is Pearson’s correlation over all word pairs of all sentences; 1 would mean that attention is the plan. "
-        f"Layer l stands beside the exact plan of the states that it {states} (level {'l − 1' if reads else 'l'}; level 0 are the embeddings), "
+        f"Layer l stands beside the exact plan of the states that it {states} at the view’s own step (level {'l − 1' if reads else 'l'}; level 0 enters layer 1), "
         "scaled so that every word that looks has mass 1.",
         f"{_counts(t, t.summary['n_transport_pairs'])} "
         f"{_floors(t.plan_correlation, position='a Gaussian on the same relative position; knows only the order of words')}",
@@ -134,9 +142,7 @@ def example_block(t: TranslatorMetrics) -> Block:
         "stretched at its lower end (square root), and a word that looks has at most mass 1.",
         f"Pair {t.example['pair_id']} of the corpus, chosen by report.pair in the parameters; one pair shows nothing by itself.",
     ]
-    return Block(
-        f"Figure 1 · {t.name}", drawing, caption, csv(data), f"reports/metrics/translators/{t.name}/example.json"
-    )
+    return Block(f"Figure 1 · {t.name}", drawing, caption, csv(data), f"data/explorer/{t.name}/example.json")
 
 
 def _counts(t: TranslatorMetrics, n: int) -> str:

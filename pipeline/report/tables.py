@@ -6,7 +6,7 @@ from statistics import median
 
 import pandas as pd
 
-from pipeline.conventions import view_of
+from pipeline.conventions import STATES_IN_WORDS, label_of, view_of
 from pipeline.report.metrics import TranslatorMetrics
 from pipeline.report.wording import CONTROLS, SCORES, count, digits, number, reason, with_interval
 
@@ -123,10 +123,21 @@ def _all_layers(frame: pd.DataFrame, caption: str) -> Table:
     return Table(["layer", *(CONTROLS[name] for name in controls), "n"], rows, caption=caption)
 
 
-def matches_table(t: TranslatorMetrics) -> Table:
-    """Return every layer's share of matched words with floors, ties and n."""
-    table = _all_layers(t.matches, "Share of linked words that transport matches, with the interval over sentences.")
-    trained = t.matches[t.matches["control"] == "trained"].sort_values("layer")
+def matches_tables(t: TranslatorMetrics) -> list[Table]:
+    """Return every level's share of matched words with floors, ties and n, a table a kind of states."""
+    return [_matches_table(t, t.matches[t.matches["states"] == kind], kind) for kind in states_of(t)]
+
+
+def states_of(t: TranslatorMetrics) -> list[str]:
+    """Return the kinds of states that were matched, in the order in which they are shown."""
+    there = set(t.matches["states"])
+    return [kind for kind in STATES_IN_WORDS if kind in there]
+
+
+def _matches_table(t: TranslatorMetrics, frame: pd.DataFrame, kind: str) -> Table:
+    what = f"Share of linked words that transport matches, word vectors {label_of(kind)}, with the interval over sentences."
+    table = _all_layers(frame, what)
+    trained = frame[frame["control"] == "trained"].sort_values("layer")
     dropped = count(sum(t.dropped.values()))
     for row, n_tied in zip(table.rows, trained["n_tied"], strict=True):
         row += [count(n_tied), dropped]
@@ -154,7 +165,7 @@ def best_error_table(translators: Sequence[TranslatorMetrics]) -> Table:
             continue
         for source in ("attention", "embedding"):
             best = t.summary["best"]["aer"][source]
-            where = f"layer {best['layer']}" + (f", {view_of(best['view']).label}" if best["view"] else "")
+            where = f"layer {best['layer']}" + (f", {label_of(best['view'])}" if best["view"] else "")
             rows.append([t.name, SOURCES[source], where, reason(best["method"]), _error(best), count(best["n_pairs"])])
         for _, row in t.aer[t.aer["source"] == "baseline"].iterrows():
             rows.append([t.name, "baseline", "–", reason(row["method"]), _error(row), count(row["n_pairs"])])
@@ -174,7 +185,7 @@ def error_table(t: TranslatorMetrics) -> Table:
     rows = []
     for _, row in t.aer.iterrows():
         layer = "–" if pd.isna(row["layer"]) else str(row["layer"])
-        view = view_of(row["view"]).label if row["view"] else "–"
+        view = label_of(row["view"]) if row["view"] else "–"
         shares = [number(100 * float(row[key]), 1) for key in ("precision", "recall", "f1")]
         rows.append(
             [SOURCES[row["source"]], view, layer, reason(row["method"]), _error(row), *shares, count(row["n_pairs"])]

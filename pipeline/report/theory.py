@@ -1,22 +1,22 @@
 """Section 4: the constructed transformer and its certificate, where the stage certify has run."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.errors import PipelineError
-from pipeline.report.certificate_blocks import certificate_blocks
+from pipeline.claims import Claim, Limit
+from pipeline.report.certificate_blocks import GROUPS, certificate_blocks
 from pipeline.report.sections import Block
 from pipeline.report.tables import Table
 from pipeline.report.wording import MINUS, count, listed, reason
 
-CLAIM_KEYS = ("id", "statement", "reference", "setting", "value", "threshold", "verdict", "seed")
 MARKS = {
     "holds": "●\N{NO-BREAK SPACE}holds",
     "fails": "○\N{NO-BREAK SPACE}fails",
     "vacuous": "◐\N{NO-BREAK SPACE}vacuous",
+    "supported": "●\N{NO-BREAK SPACE}supported",
+    "not supported": "○\N{NO-BREAK SPACE}not\N{NO-BREAK SPACE}supported",
 }
 
 
@@ -48,40 +48,36 @@ class Section:
     after: list[Block] = field(default_factory=list)
 
 
-def certificate_section(metrics: Path) -> Section:
+def certificate_section(claims: Sequence[Claim], metrics: Path) -> Section:
     """Return section 4; a section that says so where the stage certify has not run.
 
     Parameters
     ----------
+    claims : sequence of Claim
+        From `claims.json`.
     metrics : Path
-        Holds certificate.json and its tables.
+        Holds the tables of the certificate.
 
     Raises
     ------
     PipelineError
-        If the certificate is from another version.
+        If a table is missing.
     """
-    path = metrics / "certificate.json"
-    if not path.is_file():
+    claims = held_to_limits(claims, "construction")
+    if not claims:
         return Section(ran=False)
-    claims = json.loads(path.read_text(encoding="utf-8"))
+    decided: dict[str, list[str]] = {}
     for claim in claims:
-        missing = [key for key in CLAIM_KEYS if key not in claim]
-        if missing:
-            message = (
-                f"metrics: every claim of {path} must have {', '.join(CLAIM_KEYS)}, but {missing[0]} is missing; "
-                "run `dvc repro --force certify`"
-            )
-            raise PipelineError(message)
-    first, then = certificate_blocks(metrics, {claim["id"]: _decided(claim) for claim in claims})
+        decided.setdefault(claim.figure, []).append(_decided(claim))
+    first, then = certificate_blocks(metrics, decided)
     return Section(
         ran=True,
         lead=[_verdicts(claims)],
         blocks=first,
         tables=[
-            claims_table(
-                claims, "The certificate: every statement with what was measured and the limit that it was held to."
-            )
+            claims_table(chosen, heading)
+            for group, heading in GROUPS.items()
+            if (chosen := [claim for claim in claims if _limit_of(claim).group == group])
         ],
         more=[
             (
@@ -93,25 +89,36 @@ def certificate_section(metrics: Path) -> Section:
     )
 
 
-def _decided(claim: Mapping) -> str:
+def held_to_limits(claims: Sequence[Claim], question: str) -> list[Claim]:
+    """Return the claims of a question in which a number is held to a limit."""
+    return [claim for claim in claims if claim.question == question and claim.limit is not None]
+
+
+def _decided(claim: Claim) -> str:
     """Return a claim in one sentence, with what was measured and the limit."""
-    mark = MARKS.get(claim["verdict"], claim["verdict"])
-    return f"{mark}: {claim['statement']} Measured {_short(claim['value'])}, limit {_limit(claim)}."
+    return (
+        f"{MARKS[claim.verdict]}: {claim.statement} Measured {_short(_limit_of(claim).value)}, limit {_limit(claim)}."
+    )
 
 
-def _limit(claim: Mapping) -> str:
-    sign = "≥" if ">=" in str(claim["setting"].get("rule", "<=")) else "≤"
-    return f"{sign} {_short(claim['threshold'])}"
+def _limit_of(claim: Claim) -> Limit:
+    assert claim.limit is not None  # as chosen by `held_to_limits`
+    return claim.limit
 
 
-def _verdicts(claims: Sequence[Mapping]) -> str:
-    tally = Counter(claim["verdict"] for claim in claims)
+def _limit(claim: Claim) -> str:
+    limit = _limit_of(claim)
+    return f"{'≥' if '>=' in limit.rule else '≤'} {_short(limit.threshold)}"
+
+
+def _verdicts(claims: Sequence[Claim]) -> str:
+    tally = Counter(claim.verdict for claim in claims)
     names = {
         "holds": ("holds", "hold"),
         "fails": ("fails", "fail"),
         "vacuous": (
-            "is vacuous: true, but of cases that no computer can reach",
-            "are vacuous: true, but of cases that no computer can reach",
+            "is vacuous: it says nothing about any case that was run",
+            "are vacuous: they say nothing about any case that was run",
         ),
     }
     parts = [f"{count(n)} {names[verdict][n > 1]}" for verdict in names if (n := tally[verdict])]
@@ -121,31 +128,30 @@ def _verdicts(claims: Sequence[Mapping]) -> str:
     )
 
 
-def claims_table(claims: Sequence[Mapping], caption: str) -> Table:
+def claims_table(claims: Sequence[Claim], caption: str) -> Table:
     """Return verdict, statement, source, what was measured and the limit of every claim."""
     rows = [
         [
-            MARKS.get(claim["verdict"], claim["verdict"]),
-            claim["statement"],
-            claim["reference"],
-            _short(claim["value"]),
+            MARKS[claim.verdict],
+            claim.statement,
+            limit.reference,
+            _short(limit.value),
             _limit(claim),
-            "–" if claim["seed"] is None else str(claim["seed"]),
+            "–" if limit.seed is None else str(limit.seed),
         ]
         for claim in claims
+        for limit in [_limit_of(claim)]
     ]
     head = ["verdict", "statement", "source", "measured", "holds if", "seed"]
     return Table(head, rows, n_labels=3, caption=caption, wraps=True)
 
 
-def settings_table(claims: Sequence[Mapping], caption: str) -> Table:
+def settings_table(claims: Sequence[Claim], caption: str) -> Table:
     """Return on what every claim was measured."""
     rows = [
         [
-            claim["id"],
-            "; ".join(
-                f"{reason(key)} {_plain(value)}" for key, value in sorted(claim["setting"].items()) if key != "rule"
-            ),
+            claim.id,
+            "; ".join(f"{reason(key)} {_plain(value)}" for key, value in sorted(_limit_of(claim).setting.items())),
         ]
         for claim in claims
     ]

@@ -3,6 +3,8 @@
 import math
 from typing import NamedTuple, SupportsInt
 
+from pipeline.claims import CONTROLS as CONTROLS
+
 
 class Score(NamedTuple):
     """How a score is called: in a table, on an axis, in a sentence."""
@@ -35,14 +37,6 @@ SCORES = {
     ),
 }
 
-CONTROLS = {
-    "trained": "trained",
-    "random_init": "random weights",
-    "uniform": "uniform",
-    "position": "position",
-    "mispaired": "mispaired",
-    "chance": "chance",
-}
 CONTROL_NOTES = {
     "random_init": "the same model with fresh weights",
     "uniform": "as much attention on the other side, spread evenly",

@@ -1,29 +1,32 @@
 """Stage `corpus`: sentence pairs of the source, and of the gold set, into data/corpus."""
 
-from pipeline._output import replacing, write_json
-from pipeline.corpus.gold import read_gold_pairs
+from pathlib import Path
+
+from pipeline._output import SCHEMA, replacing, write_json
+from pipeline.corpus.gold import read_gold_set, write_gold
 from pipeline.corpus.pairs import write_pairs
 from pipeline.corpus.select import select_pairs
 from pipeline.corpus.sources import open_source
 from pipeline.params import load_params
 from pipeline.stages import run_stage, say, track
 
+FACTS = Path("reports/metrics/corpus.json")
+
 
 def main() -> None:
-    """Write pairs.parquet, selection.json and, if there is a gold set, gold.parquet."""
+    """Write pairs.parquet, gold.parquet (nothing in it without a gold set), and what was kept and dropped."""
     params = load_params()
     langs = {"src_lang": params.corpus.src_lang, "tgt_lang": params.corpus.tgt_lang}
     method = params.sample.method
     source = open_source(params.corpus, method=method, track=track("reading the source"), say=say)
-    gold = read_gold_pairs(params.gold, **langs) if params.gold else None
+    gold = read_gold_set(params.gold, **langs) if params.gold else []
     pairs, selection = select_pairs(
         source, params.sample, **langs, track=track("choosing sentences", params.sample.n_pairs)
     )
     with replacing("data/corpus") as folder:
         write_pairs(folder / "pairs.parquet", pairs)
-        write_json(folder / "selection.json", selection)
-        if gold is not None:
-            write_pairs(folder / "gold.parquet", gold)
+        write_gold(folder / "gold.parquet", gold)
+    write_json(FACTS, {"schema": SCHEMA, **selection})
     why = ", ".join(f"{n} {reason}" for reason, n in selection["dropped"].items() if n) or "none"
     say(f"corpus: kept {len(pairs)} pairs of {selection['looked_at']} looked at (dropped: {why})")
     if selection["short_by"]:

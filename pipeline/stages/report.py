@@ -1,4 +1,4 @@
-"""Stage `report`: the page, its figures, and the tables that join the translators."""
+"""Stage `report`: the page and its figures."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from pipeline.stages import run_stage, say
 
 
 def main() -> None:
-    """Write reports/index.html, reports/figures and the joint tables in reports/metrics."""
+    """Write reports/index.html and reports/figures."""
     built = build(load_params(), Path("reports/metrics"), Path("data"), Path("reports"))
     for line in built.lines:
         say(f"report: {line.statement} {line.verdict}")

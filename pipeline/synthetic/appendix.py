@@ -1,125 +1,171 @@
-"""Appendix D: the bound of Theorem D.1 beside what is measured, and the inequalities that carry its proof."""
+"""Appendix D: Propositions D.4 and D.5 and Lemma D.6 as printed, and the inequalities that carry such a proof."""
 
 import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
-import pandas as pd
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from otcore import Duals, entropic_plan, gradient_descent, log_mass, squared_cost, theorem_d1
-from otcore.hilbert import Inequality, almost_stochastic_bound, contraction, distance_to, scaling_bound
-from pipeline.synthetic.claims import Claim, Finding, claim, gaussian_clouds, spread
+from otcore import Duals, entropic_plan, log_mass, squared_cost
+from otcore.bounds import (
+    D4_FACTOR,
+    D5_FACTOR,
+    LemmaD6,
+    dual_radius,
+    lemma_d6,
+    proposition_d4,
+    proposition_d5,
+    scaling_radius,
+    sum_error,
+)
+from otcore.hilbert import Inequality, almost_stochastic_bound, contraction, scaling_bound
+from pipeline.synthetic.claims import Claim, Finding, claim, gaussian_clouds
 
-LN10 = math.log(10.0)
-REACHABLE_LOG10_DEPTH = 18.0  # an exascale machine runs 10^18 operations a second
-LOOSE_REG = 3.0  # of the largest cost: here the depth condition of Theorem D.1 can be met
-N_RANDOM = 300
+N_RANDOM, N_ALMOST = 300, 12_500  # of the latter more than 10,000 are in S_eps
+LEMMA_N, LEMMA_REGS = (3, 8), (1.0, 3.0)  # reg of the largest cost
+SCALING, DUAL = "scalings", "dual variables"  # what r is measured over
 
 
-def theorem_d1_bound(reg: float, *, step_ratio: float, depth: int, seeds: range) -> Finding:
-    """Return the bound and the measured Hilbert distance over depth, at the reg of the run and at one where it applies."""
-    rows, claims = [], []
-    for weight in (reg, 2.0 * reg, LOOSE_REG):
-        table, distances, log10_condition, log10_useful = _over_depth(weight, step_ratio, depth, seeds)
-        rows += table
-        setting: dict[str, object] = {"n": 8, "dim": 3, "reg": weight, "step_ratio": step_ratio, "problems": len(seeds)}
-        if weight == reg:
-            claims += _at_run_reg(
-                setting,
-                depth,
-                float(distances[-1].max()),
-                rows[-1]["log10_bound"],
-                log10_condition,
-                log10_useful,
-                seeds,
+class Statements(NamedTuple):
+    """The statements that are tested, as functions that return both sides."""
+
+    d4: Callable[..., Inequality] = proposition_d4
+    d5: Callable[..., Inequality] = proposition_d5
+    d6: Callable[..., LemmaD6] = lemma_d6
+    sums: Callable[..., tuple[Inequality, Inequality]] = almost_stochastic_bound
+    scalings: Callable[..., Inequality] = scaling_bound
+    contracts: Callable[..., Inequality] = contraction
+
+
+PRINTED = Statements()
+
+
+def propositions(*, seed: int = 0, statements: Statements = PRINTED) -> Finding:
+    """Return the verdicts on D.4 and D.5 as printed, on random almost doubly stochastic matrices."""
+    generator = torch.Generator().manual_seed(seed)
+    cost = torch.rand(N_ALMOST, 6, 6, generator=generator, dtype=torch.float64)
+    plan = entropic_plan(cost, reg=0.2, threshold=1e-9).plan.log()
+    size = 10.0 ** (-3.0 * torch.rand(N_ALMOST, 1, generator=generator, dtype=torch.float64))
+    rows, cols = 0.4 * size * torch.randn(2, N_ALMOST, 6, generator=generator, dtype=torch.float64)
+    matrix = plan + rows[:, :, None] + cols[:, None]
+    tested = (
+        ("proposition_d4", "A half sweep of Sinkhorn keeps S_eps within S_3eps, eps < 1/3 (value: largest eps after / eps)."),
+        ("proposition_d5", "In S_eps, mu(q,q') <= 4 eps, q' the next q of Sinkhorn, eps < 1/4 (value: largest mu / eps)."),
+    )  # fmt: skip
+    claims = []
+    for (name, text), statement, factor in zip(
+        tested, (statements.d4, statements.d5), (D4_FACTOR, D5_FACTOR), strict=True
+    ):
+        both = statement(matrix)
+        claims.append(
+            claim(
+                name,
+                text,
+                reference="Appendix D",
+                group="paper",
+                setting={"n": 6, "matrices": int(both.right.isfinite().sum())},
+                value=factor * float((both.left / both.right).max()),
+                threshold=factor,
+                seed=seed,
             )
-        if weight == LOOSE_REG:
-            claims.append(_applies(setting, rows, seeds))
-    return Finding(claims, {"bound": pd.DataFrame(rows)})
-
-
-def _over_depth(
-    reg: float, step_ratio: float, depth: int, seeds: range
-) -> tuple[list[dict[str, float]], Tensor, float, float]:
-    """Return rows of the table, the smallest distance so far (layer, problem), and log10 of the two depths."""
-    cost = squared_cost(*gaussian_clouds(8, dim=3, seeds=seeds))
-    optimum = entropic_plan(cost, reg=reg, threshold=1e-13, max_sweeps=100_000).potentials
-    iterates = gradient_descent(cost, reg=reg, step_size=step_ratio * reg, depth=depth)
-    distances = torch.stack([distance_to(duals, optimum, reg=reg) for duals in iterates]).cummin(0).values
-    at_one = theorem_d1(cost, reg=reg, depth=1)
-    log10_bound = float(at_one.log_bound.max()) / LN10
-    log10_condition = float(at_one.log_depth.max()) / LN10
-    layers = sorted({layer for k in range(33) if (layer := round(10 ** (k / 8))) <= depth} | {depth})
-    rows = []
-    for layer in layers:
-        rows.append(
-            {
-                "reg": reg,
-                "layer": layer,
-                **spread(distances[layer - 1]),
-                "largest": float(distances[layer - 1].max()),
-                "log10_bound": log10_bound - 0.5 * math.log10(layer),
-                "log10_depth_condition": log10_condition,
-            }
         )
-    return rows, distances, log10_condition, float(at_one.log_useful_depth.max()) / LN10
+    return Finding(claims, {})
 
 
-def _at_run_reg(
-    setting: dict[str, object],
-    depth: int,
-    measured: float,
-    log10_bound: float,
-    log10_condition: float,
-    log10_useful: float,
-    seeds: range,
-) -> list[Claim]:
-    """Return the verdict on the bound at the reg of the run, and the depth at which it would say something."""
-    bound = claim(
-        "theorem_d1_bound",
-        "Theorem D.1 bounds the Hilbert distance at the full depth. It speaks only from "
-        f"10^{log10_condition:.1f} layers on; this run has {depth}.",
-        reference="Theorem D.1",
-        setting={**setting, "depth": depth, "log10_depth_condition": log10_condition},
-        value=measured,
-        threshold=10.0**log10_bound,
-        vacuous=log10_condition > math.log10(depth),
-        seed=seeds.start,
-    )
-    useful = claim(
-        "theorem_d1_useful_depth",
-        "The bound of Theorem D.1 falls below 1 at a depth that a computer can reach (value: log10 of it).",
-        reference="Theorem D.1",
-        setting=setting,
-        value=log10_useful,
-        threshold=REACHABLE_LOG10_DEPTH,
-        seed=seeds.start,
-    )
-    return [bound, useful]
+def relative_descent(
+    log_kernel: Float[Tensor, "problem n n"], ratio: Float[Tensor, " problem"], depth: int
+) -> Iterator[Duals]:
+    """Yield the start and further iterates of gradient descent, `depth` in all, with a step ratio for each problem.
 
-
-def _applies(setting: dict[str, object], rows: list[dict[str, float]], seeds: range) -> Claim:
-    """Return the verdict on the inequality itself, at depths where the condition is met."""
-    met = [row for row in rows if row["reg"] == LOOSE_REG and math.log10(row["layer"]) >= row["log10_depth_condition"]]
-    excess = [row["largest"] - 10.0 ** row["log10_bound"] for row in met]
-    return claim(
-        "theorem_d1_loose_reg",
-        "Where the depth condition of Theorem D.1 can be met, the measured distance is below the bound "
-        "(value: largest distance minus bound).",
-        reference="Theorem D.1",
-        setting={**setting, "layers_tested": [int(row["layer"]) for row in met]},
-        value=max(excess, default=math.inf),
-        threshold=0.0,
-        seed=seeds.start,
-    )
-
-
-def propositions(reg: float, *, seed: int = 0) -> Finding:
-    """Return the three inequalities behind the proof on random almost doubly stochastic matrices.
-
-    They are stated here as we derive them (docs/theory.md), in the order in which the proof needs them; wording and
-    constants in print may differ.
+    Duals are in units of reg: `otcore.gradient_descent` for one step_size / reg a problem (a test compares them).
     """
+    log_p = torch.zeros_like(log_kernel[:, :, 0])
+    log_q = torch.zeros_like(log_p)
+    for _ in range(depth):
+        yield Duals(log_p, log_q)
+        log_plan = log_kernel + log_p[:, :, None] + log_q[:, None]
+        # (sum - 1) / (sum + 1), without overflow
+        log_p = log_p - ratio[:, None] * torch.tanh(torch.logsumexp(log_plan, 2) / 2.0)
+        log_q = log_q - ratio[:, None] * torch.tanh(torch.logsumexp(log_plan, 1) / 2.0)
+
+
+class Lemma(NamedTuple):
+    """How Lemma D.6 did.
+
+    Attributes
+    ----------
+    worst : float
+        Largest error / eps where eps is below the error of the start; NaN where it never is.
+    n_tested : int
+        Problems in which it is.
+    """
+
+    worst: float
+    n_tested: int
+
+
+def lemma_on(
+    costs: Mapping[float, Tensor], radius: str, *, depth: int, lemma: Callable[..., LemmaD6] = lemma_d6
+) -> Lemma:
+    """Return how Lemma D.6 does on problems of one n, given by reg; radius says over what r is measured."""
+    kernels, ratios, log_eps = [], [], []
+    for reg, cost in costs.items():
+        optimum = entropic_plan(cost, reg=reg, threshold=1e-13, max_sweeps=100_000).potentials
+        distance = scaling_radius(optimum, reg=reg) if radius == SCALING else dual_radius(optimum)
+        promise = lemma(cost.shape[1], reg=reg, radius=distance, depth=1)
+        kernels.append(-cost / reg - 1.0)
+        ratios.append(promise.log_step.exp() / reg)
+        log_eps.append(promise.log_eps)
+    kernel = torch.cat(kernels)
+    iterates = relative_descent(kernel, torch.cat(ratios), depth)
+    error = torch.stack([sum_error(log_mass(-kernel - 1.0, duals, reg=1.0)) for duals in iterates])
+    layer = torch.arange(1, depth + 1, dtype=kernel.dtype)[:, None]
+    eps = torch.exp(torch.cat(log_eps) - 0.5 * layer.log())
+    tested = eps < error[0]  # elsewhere the lemma says no more than what is true of the start
+    quotient = (error.cummin(0).values / eps)[tested]
+    return Lemma(float(quotient.max()) if len(quotient) else math.nan, int(tested.any(0).sum()))
+
+
+def lemma_d6_holds(*, depth: int, seeds: range, statements: Statements = PRINTED) -> Finding:
+    """Return the verdict on Lemma D.6 as printed, at the step that it asks for, with r in both readings."""
+    found = []
+    for n in LEMMA_N:
+        cost = squared_cost(*gaussian_clouds(n, dim=3, seeds=seeds))
+        costs = dict.fromkeys(LEMMA_REGS, cost)
+        found += [lemma_on(costs, radius, depth=depth, lemma=statements.d6) for radius in (SCALING, DUAL)]
+    tested = [lemma for lemma in found if lemma.n_tested]
+    value = max((lemma.worst for lemma in tested), default=math.nan)
+    return Finding(
+        [
+            claim(
+                "lemma_d6",
+                "Of the first l iterates some is in S_eps, eps^2 = 3 n exp(3r/lambda) r / l (value: largest error of a sum "
+                "/ eps, where eps is below the error of the start).",
+                reference="Appendix D, Lemma D.6",
+                group="paper",
+                setting={
+                    "n": list(LEMMA_N),
+                    "dim": 3,
+                    "reg": list(LEMMA_REGS),
+                    "depth": depth,
+                    "r": [SCALING, DUAL],
+                    "problems": len(found) * len(LEMMA_REGS) * len(seeds),
+                    "tested": sum(lemma.n_tested for lemma in found),
+                },
+                value=value,
+                threshold=1.0,
+                vacuous=not tested,
+                seed=seeds.start,
+            )
+        ],
+        {},
+    )
+
+
+def our_inequalities(reg: float, *, seed: int = 0, statements: Statements = PRINTED) -> Finding:
+    """Return the three inequalities as we derive them (docs/theory.md), on random almost doubly stochastic matrices."""
     generator = torch.Generator().manual_seed(seed)
     cost = torch.rand(N_RANDOM, 6, 6, generator=generator, dtype=torch.float64)
     weight = max(reg, 0.1)  # smaller ones need more sweeps, and say nothing more
@@ -127,32 +173,33 @@ def propositions(reg: float, *, seed: int = 0) -> Finding:
     noise = torch.randn(2, N_RANDOM, 6, generator=generator, dtype=torch.float64)
     size = 10.0 ** (-4.0 * torch.rand(N_RANDOM, 1, generator=generator, dtype=torch.float64))
     near = Duals(optimum.src + weight * size * noise[0], optimum.tgt + weight * size * noise[1])
-    rows, cols = almost_stochastic_bound(log_mass(cost, near, reg=weight))
+    rows, cols = statements.sums(log_mass(cost, near, reg=weight))
     sides = {
-        "proposition_d4": (
+        "sums_bound_distance": (
             "If all sums of M are within eps of m, relatively, mu(M1, 1) and mu(M'1, 1) are at most log((1+eps)/(1-eps)).",
             Inequality(torch.cat([rows.left, cols.left]), torch.cat([rows.right, cols.right])),
         ),
-        "proposition_d5": (
+        "scalings_near_optimum": (
             "For M = diag(p) Q diag(q), max(mu(p,p*), mu(q,q*)) <= max(mu(M1,1), mu(M'1,1)) / (1 - eta).",
-            scaling_bound(cost, near, optimum, reg=weight),
+            statements.scalings(cost, near, optimum, reg=weight),
         ),
-        "lemma_d6": (
+        "positive_matrix_contracts": (
             "A positive matrix contracts: mu(Qa, Qb) <= eta mu(a, b).",
-            contraction(-cost / weight - 1.0, noise[0], noise[1]),
+            statements.contracts(-cost / weight - 1.0, noise[0], noise[1]),
         ),
     }
-    setting = {"n": 6, "reg": weight, "matrices": N_RANDOM}
-    claims = [
-        claim(
-            name,
-            f"{statement} Value: largest left / right - 1.",
-            reference="Appendix D, in our statement",
-            setting=setting,
-            value=float((both.left / both.right - 1.0).max()),
-            threshold=1e-9,
-            seed=seed,
-        )
-        for name, (statement, both) in sides.items()
-    ]
-    return Finding(claims, {})
+    return Finding([_ours(name, *found, weight, seed) for name, found in sides.items()], {})
+
+
+def _ours(name: str, statement: str, both: Inequality, weight: float, seed: int) -> Claim:
+    """Return the verdict on one of our inequalities."""
+    return claim(
+        name,
+        f"{statement} Value: largest left / right - 1.",
+        reference="ours; docs/theory.md, section 3",
+        group="software",
+        setting={"n": 6, "reg": weight, "matrices": N_RANDOM},
+        value=float((both.left / both.right - 1.0).max()),
+        threshold=1e-9,
+        seed=seed,
+    )

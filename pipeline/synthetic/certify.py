@@ -6,7 +6,7 @@ import torch
 
 from pipeline.errors import PipelineError
 from pipeline.params import Certify
-from pipeline.synthetic import appendix, maps, ordering, rates, theorems
+from pipeline.synthetic import appendix, bound, errata, maps, ordering, rates, theorems
 from pipeline.synthetic.claims import Finding, merge, write
 from pipeline.synthetic.threads import one_thread
 
@@ -45,8 +45,16 @@ def certify(params: Certify) -> Finding:
             [
                 theorems.theorem_3_1(reg, step_ratio=ratio, depth=depth),
                 theorems.theorem_3_2(reg, step_ratio=ratio, depth=depth, seeds=seeds),
-                appendix.theorem_d1_bound(reg, step_ratio=ratio, depth=depth, seeds=seeds),
-                appendix.propositions(reg),
+                bound.theorem_d1_bound(reg, step_ratio=ratio, depth=depth, seeds=seeds),
+                bound.theorem_d1_tested(step_ratio=ratio, depth=depth, seeds=seeds),
+                appendix.propositions(),
+                appendix.lemma_d6_holds(depth=depth, seeds=seeds),
+                appendix.our_inequalities(reg),
+                errata.two_radii(reg, seeds=seeds),
+                errata.lemma_step(seeds=seeds),
+                errata.lemma_unit(depth=depth, seeds=seeds),
+                errata.equation_21(reg, seeds=seeds),
+                errata.rate_beyond_two(reg, depth=depth, seeds=seeds),
                 rates.depth_study(reg, step_ratio=ratio, depth=depth, seeds=seeds),
                 maps.figures_3_and_4(reg),
                 maps.same_weights(reg, step_ratio=ratio),
@@ -54,7 +62,6 @@ def certify(params: Certify) -> Finding:
                 maps.higher_dimension(reg, seeds=seeds[:10]),
                 ordering.sorting(),
                 theorems.precision(reg, step_ratio=ratio, seeds=seeds),
-                theorems.feed_forward(reg, step_ratio=ratio),
             ]
         )
 

@@ -1,6 +1,5 @@
 """What a certificate is made of: claims with a verdict, tables, and random problems with known seeds."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,14 +12,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from otcore import squared_cost
+from pipeline._output import SCHEMA, write_json
 from pipeline.errors import PipelineError
 
 Verdict = Literal["holds", "fails", "vacuous"]
+Group = Literal["paper", "errata", "software"]
 Setting = Mapping[str, object]
 NOISE = 1e-12  # digits of smaller numbers are rounding, and differ from one processor to the next
 N_DIGITS = 10
 INTERVAL = {"low": 0.1, "median": 0.5, "high": 0.9}
 RULES = ("value <= threshold", "value >= threshold")
+GROUPS: tuple[Group, ...] = ("paper", "errata", "software")
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,12 @@ class Claim:
         Measured, and the limit it was held to. Below 1e-12 a power of ten stands for the digits, which are noise;
         a value that is not a number is text in the file, and the claim fails.
     verdict : {"holds", "fails", "vacuous"}
-        Vacuous: true, but of cases that no computer can reach.
+        Vacuous: it says nothing about any case that was run, so nothing was tested.
     seed : int, optional
         First seed of the random problems; None where nothing is random.
+    group : {"paper", "errata", "software"}, optional
+        In the certificate: what the paper states and what follows about its construction; what is wrong in print
+        (or was in these pages), with what holds instead; checks of our arithmetic. None in other files of metrics.
     """
 
     id: str
@@ -54,6 +59,7 @@ class Claim:
     threshold: float
     verdict: Verdict
     seed: int | None
+    group: Group | None = None
 
 
 class Finding(NamedTuple):
@@ -74,20 +80,21 @@ def claim(
     at_least: bool = False,
     vacuous: bool = False,
     seed: int | None = None,
+    group: Group | None = None,
 ) -> Claim:
     """Return a claim whose verdict follows from the numbers; a value that is not a number fails.
 
     Parameters
     ----------
-    name, statement, reference, setting, value, threshold, seed
+    name, statement, reference, setting, value, threshold, seed, group
         As in `Claim`.
     at_least : bool
         Whether the claim holds from the threshold upwards; by default it holds up to the threshold.
     vacuous : bool
-        Whether a claim that does not fail is to be called vacuous.
+        Whether the statement says nothing about what was run; the numbers then tell how far it is from that.
     """
     holds = value >= threshold if at_least else value <= threshold
-    verdict: Verdict = "fails" if not holds else "vacuous" if vacuous else "holds"
+    verdict: Verdict = "vacuous" if vacuous else "holds" if holds else "fails"
     return Claim(
         id=name,
         statement=statement,
@@ -97,6 +104,7 @@ def claim(
         threshold=stable(threshold),
         verdict=verdict,
         seed=seed,
+        group=group,
     )
 
 
@@ -121,17 +129,20 @@ def write(finding: Finding, folder: Path) -> None:
     Raises
     ------
     PipelineError
-        If two claims share an id.
+        If two claims share an id, or one is in no group.
     """
     ids = [entry.id for entry in finding.claims]
     twice = sorted({name for name in ids if ids.count(name) > 1})
     if twice:
         message = f"claims: each id at most once, but {twice[0]!r} is there twice; rename one"
         raise PipelineError(message)
+    loose = [entry.id for entry in finding.claims if entry.group not in GROUPS]
+    if loose:
+        message = f"claims: each in one of {', '.join(GROUPS)}, but {loose[0]!r} is in none; pass its group"
+        raise PipelineError(message)
     folder.mkdir(parents=True, exist_ok=True)
     entries = [_json_ready(asdict(entry)) for entry in finding.claims]
-    text = json.dumps(entries, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False)
-    (folder / "certificate.json").write_text(text + "\n", encoding="utf-8")
+    write_json(folder / "certificate.json", {"schema": SCHEMA, "claims": entries})
     for name, table in finding.tables.items():
         rounded = table.map(lambda cell: stable(cell) if isinstance(cell, float) else cell)
         rounded.to_csv(folder / f"certificate_{name}.csv", index=False, lineterminator="\n")

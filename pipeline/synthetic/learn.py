@@ -30,7 +30,7 @@ from otcore.learning import (
     weight_cosines,
 )
 from otcore.learning.evaluation import check_sizes
-from pipeline._output import write_json
+from pipeline._output import SCHEMA, write_json
 from pipeline.errors import PipelineError
 from pipeline.params import Learn
 from pipeline.synthetic.learn_run import Run, Track, clear, train_to_the_end
@@ -253,5 +253,5 @@ def rounded(value: Any) -> Any:
 def write_learned(metrics: dict[str, Any], maps: dict[str, Any], folder: Path) -> None:
     """Write ``<prompt>.json`` and ``<prompt>_maps.json``."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / f"{metrics['prompt']}.json", metrics)
-    write_json(folder / f"{metrics['prompt']}_maps.json", maps)
+    write_json(folder / f"{metrics['prompt']}.json", {"schema": SCHEMA, **metrics})
+    write_json(folder / f"{metrics['prompt']}_maps.json", {"schema": SCHEMA, **maps})

@@ -1,6 +1,7 @@
 """Sorting by transport: the printed examples, and how accuracy depends on n, on lambda and on the numbers."""
 
 import math
+from collections.abc import Callable
 
 import pandas as pd
 import torch
@@ -28,34 +29,34 @@ DEPTH, LARGE_DEPTH = 300, 10
 GENERAL_N = 64
 
 
-def sorting() -> Finding:
+def sorting(*, sorter: Callable[..., Tensor] = sort, plan: Callable[..., Tensor] = sorting_plan) -> Finding:
     """Return the verdicts on sorting and the table of its accuracy."""
     claims = []
     for n in PRINTED:
-        claims += _printed(n)
+        claims += _printed(n, plan)
     table = pd.DataFrame(
         [
-            _row(n, kind, reg, schedule)
+            _row(sorter, n, kind, reg=reg, schedule=schedule, depth=DEPTH)
             for n, kinds in SIZES.items()
             for kind in kinds
             for reg in (REGS if n < max(SIZES) else LARGE_REGS)
             for schedule in ("constant", "annealed")
         ]
-        + [_row(LARGE_N, "permutation", reg, "constant", LARGE_DEPTH) for reg in LARGE_REGS]
+        + [_row(sorter, LARGE_N, "permutation", reg=reg, schedule="constant", depth=LARGE_DEPTH) for reg in LARGE_REGS]
     )
     return Finding([*claims, *_accuracy(table)], {"sorting": table})
 
 
-def _printed(n: int) -> list[Claim]:
+def _printed(n: int, plan: Callable[..., Tensor]) -> list[Claim]:
     """Return whether the printed values come out of lambda = 0.1 with y = 0..n-1, and of the setting in print."""
     numbers, printed, digits = PRINTED[n]
     x = torch.tensor([numbers], dtype=torch.float64)
     places = torch.arange(n, dtype=torch.float64)[None]
     found = {
-        marginals: sorting_plan(x, places, reg=0.1, step_size=0.05, depth=depth, marginals=marginals) @ x[0]
+        marginals: plan(x, places, reg=0.1, step_size=0.05, depth=depth, marginals=marginals) @ x[0]
         for marginals, depth in PRINTED_DEPTH.items()
     }
-    as_printed = sorting_plan(x, places / n, reg=0.005, step_size=0.01, depth=2000) @ x[0]
+    as_printed = plan(x, places / n, reg=0.005, step_size=0.01, depth=2000) @ x[0]
     order = f"The {n} printed sorted numbers"
     setting = {"numbers": numbers, "printed": printed, "reg": 0.1, "step_size": 0.05, "y": "0..n-1"}
     return [
@@ -63,6 +64,7 @@ def _printed(n: int) -> list[Claim]:
             f"sorting_printed_{n}",
             f"{order} are those of lambda = 0.1 with y = 0..n-1, cut to the digits printed (value: digits that differ).",
             reference="sorting example",
+            group="errata",
             setting={**setting, "depth": PRINTED_DEPTH},
             value=float(sum(_differs(values[0], printed, digits) for values in found.values())),
             threshold=0.0,
@@ -71,6 +73,7 @@ def _printed(n: int) -> list[Claim]:
             f"sorting_printed_setting_{n}",
             f"{order} are those of the setting in print, lambda = 0.005 with y = i/n (value: numbers that differ).",
             reference="sorting example",
+            group="errata",
             setting={**setting, "reg": 0.005, "step_size": 0.01, "y": "i/n", "depth": 2000},
             value=float(_differs(as_printed[0], printed, digits)),
             threshold=0.0,
@@ -79,6 +82,7 @@ def _printed(n: int) -> list[Claim]:
             f"sorting_printed_setting_error_{n}",
             "The setting in print sorts better than the printed values (value: largest error).",
             reference="sorting example",
+            group="errata",
             setting={**setting, "reg": 0.005, "step_size": 0.01, "y": "i/n", "depth": 2000},
             value=float((as_printed[0] - x[0].sort().values).abs().max()),
             threshold=float((torch.tensor(printed, dtype=x.dtype) - x[0].sort().values).abs().max()),
@@ -104,10 +108,12 @@ def numbers_of(kind: str, n: int) -> Tensor:
     return torch.randint(-3, 4, (n,), generator=generator).double()
 
 
-def _row(n: int, kind: str, reg: float, schedule: str, depth: int = DEPTH) -> dict[str, object]:
+def _row(
+    sorter: Callable[..., Tensor], n: int, kind: str, *, reg: float, schedule: str, depth: int
+) -> dict[str, object]:
     """Return the largest error, relative to the range of the numbers, and the share of places that are right."""
     x = numbers_of(kind, n)
-    found = sort(x, reg=reg, depth=depth, start_reg=None if schedule == "constant" else 0.5)
+    found = sorter(x, reg=reg, depth=depth, start_reg=None if schedule == "constant" else 0.5)
     truth = x.sort().values
     span = float(truth[-1] - truth[0])
     nearest = truth[(found[:, None] - truth).abs().argmin(1)]  # the number that each estimate stands for
@@ -133,6 +139,7 @@ def _accuracy(table: pd.DataFrame) -> list[Claim]:
             "sorting_1024",
             "1,024 numbers, a permutation of i/n, come out in exact order (value: share of places right).",
             reference="section on sorting",
+            group="paper",
             setting={"n": LARGE_N, "reg": float(large["reg"].min()), "depth": LARGE_DEPTH, "step_ratio": 2.0},
             value=float(large.sort_values("reg")["right"].iloc[0]),
             threshold=1.0,
@@ -148,6 +155,7 @@ def _accuracy(table: pd.DataFrame) -> list[Claim]:
                 f"{GENERAL_N} numbers in general position come out in exact order with a lambda {schedule} over the layers "
                 "(value: smallest share of places right).",
                 reference="not in the paper" if schedule == "annealed" else "section on sorting",
+                group="paper",
                 setting={
                     "n": GENERAL_N,
                     "numbers": ["uniform", "normal"],

@@ -1,19 +1,22 @@
 """How many layers it takes: the rate of convergence, and the depth study against Sinkhorn.
 
-Layers are run here in the kernel domain, p = exp(u/reg) and Q = exp(-C/reg - 1), which is the same iteration as
-`otcore.gradient_descent` (a test compares them) at a fraction of the time; reg is large enough not to overflow.
+Layers and sweeps are those of `otcore.scaling`, at a fraction of the time of `otcore.gradient_descent`; this module
+only measures. reg is large enough not to overflow.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
+from scipy.optimize import brentq
 from torch import Tensor
 
-from otcore import entropic_plan, squared_cost
+from otcore import scaling, squared_cost
+from otcore.scaling import ScaledProblems
 from pipeline.synthetic.claims import Claim, Finding, claim, gaussian_clouds, spread
 
 TOLERANCE = 1e-6  # a problem is solved when the Hilbert distance to the optimum is below this
@@ -21,6 +24,7 @@ FIT_RANGE = (1e-8, 1e-1)  # distances to which a rate is fitted: past the start,
 BEST_RATIO = 2.0
 RATIOS = (0.25, 0.5, 1.0, 1.5, BEST_RATIO, 2.5, 3.0)
 DIM = 3
+STUDIED = ((8, 2.0), (8, 0.4), (32, 0.4), (128, 0.4))  # n, and lambda over that of the run
 FIT_COLUMNS = ["n", "reg", "step_ratio", "seed", "residual_geometric", "residual_sqrt", "factor", "factor_predicted"]
 
 
@@ -31,27 +35,28 @@ class Curves(NamedTuple):
     solved_at: Float[Tensor, "ratio problem"]
 
 
-class Scaled(NamedTuple):
-    """Problems in the kernel domain: Q and the optimal log scalings, and the plan itself."""
+class Solvers(NamedTuple):
+    """What is measured, and the formula that it is held to: `descend`, `sinkhorn_sweeps` and `spectral_rate`."""
 
-    kernel: Float[Tensor, "problem n n"]
-    log_p: Float[Tensor, "problem n"]
-    log_q: Float[Tensor, "problem n"]
-    plan: Float[Tensor, "problem n n"]
+    descend: Callable[[ScaledProblems, tuple[float, ...], int], Curves]
+    sweeps: Callable[[ScaledProblems, int], Tensor]
+    rate: Callable[[Tensor, float], Tensor]
 
 
-def depth_study(reg: float, *, step_ratio: float, depth: int, seeds: range) -> Finding:
+def depth_study(reg: float, *, step_ratio: float, depth: int, seeds: range, solvers: Solvers | None = None) -> Finding:
     """Return how many layers each step ratio needs, beside Sinkhorn's sweeps, and what shape the decay has."""
-    settings = [(8, 2.0 * reg), (8, 0.4 * reg), (32, 0.4 * reg), (128, 0.4 * reg)]
+    solvers = solvers or Solvers(descend, sinkhorn_sweeps, spectral_rate)
+    settings = [(n, share * reg) for n, share in STUDIED]
     ratios = tuple(sorted({*RATIOS, step_ratio}))
     layers, fits, summary = [], [], []
     for n, weight in settings:
         problems = scaled_problems(n, weight, seeds)
-        curves = descend(problems, ratios, depth)
-        sweeps = sinkhorn_sweeps(problems, depth)
+        curves = solvers.descend(problems, ratios, depth)
+        sweeps = solvers.sweeps(problems, depth)
         layers += _layer_rows(n, weight, ratios, curves, sweeps, seeds)
         summary += _summary_rows(n, weight, ratios, curves, sweeps)
-        fits += _fit_rows(n, weight, problems, ratios, curves, seeds)
+        predicted = {ratio: solvers.rate(problems.plan, ratio) for ratio in ratios}
+        fits += _fit_rows(n, weight, predicted, curves, seeds)
     study, rates = pd.DataFrame(layers), pd.DataFrame(fits, columns=FIT_COLUMNS)
     setting = {
         "n_reg": [[n, weight] for n, weight in settings],
@@ -64,50 +69,21 @@ def depth_study(reg: float, *, step_ratio: float, depth: int, seeds: range) -> F
     return Finding(claims, {"depth": pd.DataFrame(summary), "depth_problems": study, "rates": rates})
 
 
-def scaled_problems(n: int, reg: float, seeds: range) -> Scaled:
-    """Return Gaussian problems with their optimum, found by Sinkhorn in the log domain."""
-    cost = squared_cost(*gaussian_clouds(n, dim=DIM, seeds=seeds))
-    optimum = entropic_plan(cost, reg=reg, threshold=1e-13, max_sweeps=20_000)
-    duals = optimum.potentials
-    return Scaled(torch.exp(-cost / reg - 1.0), duals.src / reg, duals.tgt / reg, optimum.plan)
+def scaled_problems(n: int, reg: float, seeds: range) -> ScaledProblems:
+    """Return Gaussian problems with their optimum."""
+    return scaling.scaled_problems(squared_cost(*gaussian_clouds(n, dim=DIM, seeds=seeds)), reg=reg)
 
 
-def descend(problems: Scaled, ratios: tuple[float, ...], depth: int) -> Curves:
+def descend(problems: ScaledProblems, ratios: tuple[float, ...], depth: int) -> Curves:
     """Return the distance after every layer for every step ratio; a ratio that has solved all problems rests."""
-    kernel, best_p, best_q = problems.kernel, problems.log_p[..., None], problems.log_q[..., None]
-    ratio = torch.tensor(ratios, dtype=kernel.dtype)  # step_size / reg
-    log_p = torch.zeros(*best_p.shape[:2], len(ratios), dtype=kernel.dtype)  # (problem, n, ratio)
-    log_q = torch.zeros_like(log_p)
-    active = torch.arange(len(ratios))
-    latest = torch.full((len(ratios), len(kernel)), torch.inf, dtype=kernel.dtype)
-    distances = []
-    for _ in range(depth):
-        p, q = log_p.exp(), log_q.exp()
-        rows, cols = p * (kernel @ q), q * (kernel.mT @ p)
-        log_p = log_p - ratio * (rows - 1.0) / (rows + 1.0)
-        log_q = log_q - ratio * (cols - 1.0) / (cols + 1.0)
-        latest[active] = torch.maximum(_span(log_p - best_p), _span(log_q - best_q)).mT
-        distances.append(latest.clone())
-        going = (latest[active] >= FIT_RANGE[0]).any(1)  # past the tolerance: the fits need the whole decay
-        if not bool(going.all()):
-            active, ratio, log_p, log_q = active[going], ratio[going], log_p[..., going], log_q[..., going]
-        if not len(active):
-            break
-    distance = torch.stack(distances)
+    # Past the tolerance: the fits need the whole decay.
+    distance = scaling.descend(problems, ratios, depth=depth, rest_below=FIT_RANGE[0])
     return Curves(distance, _solved_at(distance))
 
 
-def sinkhorn_sweeps(problems: Scaled, depth: int) -> Float[Tensor, " problem"]:
+def sinkhorn_sweeps(problems: ScaledProblems, depth: int) -> Float[Tensor, " problem"]:
     """Return the alternating sweeps until the same distance is reached, infinite if the depth is not enough."""
-    q = torch.ones_like(problems.log_q)
-    distances = []
-    for _ in range(depth):
-        p = 1.0 / (problems.kernel @ q[..., None])[..., 0]
-        q = 1.0 / (problems.kernel.mT @ p[..., None])[..., 0]
-        distances.append(torch.maximum(_span(p.log() - problems.log_p, 1), _span(q.log() - problems.log_q, 1)))
-        if bool((distances[-1] < TOLERANCE).all()):
-            break
-    return _solved_at(torch.stack(distances))
+    return _solved_at(scaling.sinkhorn_sweeps(problems, depth=depth, stop_below=TOLERANCE))
 
 
 def spectral_rate(plan: Float[Tensor, "problem n n"], ratio: float) -> Float[Tensor, " problem"]:
@@ -115,14 +91,27 @@ def spectral_rate(plan: Float[Tensor, "problem n n"], ratio: float) -> Float[Ten
 
     With s the second singular value of the plan, the linearised layer has the eigenvalues 1 - (ratio/2)(1 -+ s): the
     distance shrinks by the larger of their sizes. It is smallest, namely s, at ratio 2; a Sinkhorn sweep shrinks by s^2.
+    Beyond 2 it holds for the `settled_ratio`.
     """
     second = torch.linalg.svdvals(plan)[:, 1]
     return torch.maximum((1.0 - 0.5 * ratio * (1.0 - second)).abs(), (1.0 - 0.5 * ratio * (1.0 + second)).abs())
 
 
-def _span(values: Tensor, axis: int = 1) -> Tensor:
-    """Return max - min: Hilbert's metric of a difference of logarithms."""
-    return values.amax(axis) - values.amin(axis)
+def settled_ratio(ratio: float) -> float:
+    """Return the ratio at which a layer acts near the optimum: the ratio itself up to 2, and less beyond.
+
+    Above 2 the total mass does not settle: all sums swing between exp(2c) and exp(-2c), where 2c = ratio tanh(c), and
+    a layer acts as one of ratio 4c / sinh(2c) < 2. `spectral_rate` holds for that ratio.
+
+    Examples
+    --------
+    >>> settled_ratio(1.5), round(settled_ratio(2.3), 3)
+    (1.5, 1.494)
+    """
+    if ratio <= BEST_RATIO:
+        return ratio
+    half_swing = brentq(lambda c: 2.0 * c - ratio * math.tanh(c), 1e-9, ratio)
+    return 4.0 * half_swing / math.sinh(2.0 * half_swing)
 
 
 def _solved_at(distance: Tensor) -> Tensor:
@@ -172,12 +161,11 @@ def _summary_rows(
 
 
 def _fit_rows(
-    n: int, reg: float, problems: Scaled, ratios: tuple[float, ...], curves: Curves, seeds: range
+    n: int, reg: float, predicted: dict[float, Tensor], curves: Curves, seeds: range
 ) -> list[dict[str, object]]:
     """Return, for each problem and ratio that converges, both fits and the measured and predicted factor a layer."""
     rows: list[dict[str, object]] = []
-    for k, ratio in enumerate(ratios):
-        predicted = spectral_rate(problems.plan, ratio)
+    for k, (ratio, rates) in enumerate(predicted.items()):
         for i, seed in enumerate(seeds):
             distance = curves.distance[:, k, i].numpy()
             inside = np.flatnonzero((distance > FIT_RANGE[0]) & (distance < FIT_RANGE[1]))
@@ -188,7 +176,7 @@ def _fit_rows(
                 dict(
                     zip(
                         FIT_COLUMNS,
-                        (n, reg, ratio, seed, geometric, sqrt, factor, float(predicted[i])),
+                        (n, reg, ratio, seed, geometric, sqrt, factor, float(rates[i])),
                         strict=True,
                     )
                 )
@@ -221,6 +209,7 @@ def _rate_claims(rates: pd.DataFrame, setting: dict[str, object], seeds: range) 
             "The Hilbert distance decays geometrically rather than as 1/sqrt(l) (value: share of problems and step "
             "ratios that a line in l fits better).",
             reference="Theorem D.1 proves 1/sqrt(l)",
+            group="paper",
             setting={**setting, "fits": len(rates)},
             value=float(wins.mean()),
             threshold=0.99,
@@ -232,6 +221,7 @@ def _rate_claims(rates: pd.DataFrame, setting: dict[str, object], seeds: range) 
             "The factor a layer follows from the second singular value of the plan (value: 90th percentile of the "
             "relative error of its logarithm).",
             reference="not in the paper; docs/theory.md",
+            group="paper",
             setting={**setting, "fits": len(rates)},
             value=float(error.quantile(0.9)),
             threshold=0.1,
@@ -255,6 +245,7 @@ def _depth_claims(study: pd.DataFrame, setting: dict[str, object], seeds: range)
             "best_step_ratio_is_2",
             "Of the step ratios gamma/lambda tried, 2 needs the fewest layers (value: share of problems).",
             reference="open question of the paper; docs/theory.md",
+            group="paper",
             setting={**setting, "step_ratios": sorted(set(study["step_ratio"].dropna()))},
             value=float(is_best.mean()),
             threshold=0.9,
@@ -266,6 +257,7 @@ def _depth_claims(study: pd.DataFrame, setting: dict[str, object], seeds: range)
             "At gamma = 2 lambda the layers needed are about twice Sinkhorn's sweeps (value: distance of the median "
             "quotient from 2).",
             reference="docs/theory.md",
+            group="paper",
             setting={**setting, "median_quotient": float(price.median())},
             value=float(abs(price.median() - 2.0)),
             threshold=0.25,

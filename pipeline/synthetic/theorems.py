@@ -1,6 +1,7 @@
 """Theorems 3.1 and 3.2 and what surrounds them, measured on the constructed transformer."""
 
 import math
+from functools import partial
 
 import pandas as pd
 import torch
@@ -8,11 +9,8 @@ from torch import Tensor
 
 from otcore import (
     Duals,
-    TransportTransformer,
     columns,
-    constructed_weights,
     dual_gradient,
-    engineered_prompt,
     entropic_plan,
     gradient_descent,
     log_mass,
@@ -21,7 +19,8 @@ from otcore import (
 )
 from otcore.prompt import MARGINALS, Marginals
 from otcore.transformer import MEMORY_ROWS, MemoryRow
-from pipeline.synthetic.claims import Claim, Finding, claim, gaussian_clouds, grid_permutation
+from pipeline.synthetic.claims import Claim, Finding, Setting, claim, gaussian_clouds, grid_permutation
+from pipeline.synthetic.construction import PAPERS, Construction
 
 EXACT = 1e-12
 EXACT_MARGINAL = 1e-6
@@ -29,65 +28,71 @@ GRID_DEPTH = 150
 SIZES, DIMENSIONS = (2, 3, 8, 64), (1, 2, 5)
 SMALL_STEP = 0.2  # gamma / lambda of the worked example: lambda = 0.05, gamma = 0.01
 N_EXAMPLE = 7
+PRINTED_SIGN_DEPTH = 100
+PRECISION_N, PRECISION_DEPTH = 16, 500
 
 
-def theorem_3_1(reg: float, *, step_ratio: float, depth: int) -> Finding:
+def theorem_3_1(reg: float, *, step_ratio: float, depth: int, construction: Construction = PAPERS) -> Finding:
     """Return how far the layers are from gradient descent, under both rules for the memory row."""
-    frozen = max(
-        float(_drifts(*gaussian_clouds(n, dim=dim, seeds=range(2)), reg, step_ratio * reg, GRID_DEPTH).max())
-        for n in SIZES
-        for dim in DIMENSIONS
-    )
-    x, y = grid_permutation(N_EXAMPLE)
+    grid = partial(_drifts, construction, reg=reg, step=step_ratio * reg, depth=GRID_DEPTH, memory_row="frozen")
+    frozen = max(float(grid(*gaussian_clouds(n, dim=dim, seeds=range(2))).max()) for n in SIZES for dim in DIMENSIONS)
     step = SMALL_STEP * reg
-    drift = {rule: _drifts(x, y, reg, step, depth, rule).amax(1) for rule in MEMORY_ROWS}
+    paper_problem = partial(_drifts, construction, *grid_permutation(N_EXAMPLE), reg=reg, step=step, depth=depth)
+    drift = {rule: paper_problem(memory_row=rule).amax(1) for rule in MEMORY_ROWS}
     example: dict[str, object] = {"n": N_EXAMPLE, "dim": 1, "reg": reg, "step_size": step, "depth": depth}
-    reference = "Theorem 3.1"
-    claims = [
-        claim(
-            "theorem_3_1_frozen",
-            "With the memory row frozen, every layer holds the iterate of gradient descent, to rounding.",
-            reference=reference,
-            setting={
-                "n": list(SIZES),
-                "dim": list(DIMENSIONS),
-                "marginals": list(MARGINALS),
-                "depth": [GRID_DEPTH, depth],
-                "reg": reg,
-                "step_ratio": [step_ratio, SMALL_STEP],
-            },
-            value=max(frozen, float(drift["frozen"].max())),
-            threshold=EXACT,
-            seed=0,
-        ),
-        claim(
-            "theorem_3_1_free",
-            "As published, with the memory row updated, every layer holds the iterate of gradient descent.",
-            reference=reference,
-            setting={**example, "marginals": "unit"},
-            value=float(drift["free"].max()),
-            threshold=EXACT,
-        ),
-        claim(
-            "theorem_3_1_free_first_layer",
-            "As published, the first layer is exact: the drift starts at layer 2.",
-            reference=reference,
-            setting={**example, "marginals": "unit", "depth": 1},
-            value=float(drift["free"][0]),
-            threshold=EXACT,
-        ),
-    ]
-    layers = sorted({1, 2, 3, 5, *(round(10 ** (k / 8)) for k in range(8, 40)), depth})
     rows = [
         {"layer": layer, "memory_row": rule, "drift": float(drift[rule][layer - 1])}
         for rule in MEMORY_ROWS
-        for layer in layers
+        for layer in sorted({1, 2, 3, 5, *(round(10 ** (k / 8)) for k in range(8, 40)), depth})
         if layer <= depth
     ]
-    return Finding([*claims, *_memory_row(reg, depth, example)], {"drift": pd.DataFrame(rows)})
+    frozen_claim = claim(
+        "theorem_3_1_frozen",
+        "With the memory row frozen, every layer holds the iterate of gradient descent, to rounding.",
+        reference="Theorem 3.1",
+        group="paper",
+        setting={
+            "n": list(SIZES),
+            "dim": list(DIMENSIONS),
+            "marginals": list(MARGINALS),
+            "depth": [GRID_DEPTH, depth],
+            "reg": reg,
+            "step_ratio": [step_ratio, SMALL_STEP],
+        },
+        value=max(frozen, float(drift["frozen"].max())),
+        threshold=EXACT,
+        seed=0,
+    )
+    claims = [frozen_claim, *_as_published(drift["free"], example), *_memory_row(reg, depth, example, construction)]
+    return Finding(claims, {"drift": pd.DataFrame(rows)})
 
 
-def _drifts(x: Tensor, y: Tensor, reg: float, step: float, depth: int, memory_row: MemoryRow = "frozen") -> Tensor:
+def _as_published(drift: Tensor, example: Setting) -> list[Claim]:
+    """Return the verdicts on the layers whose memory row is updated as well."""
+    statements = {
+        "theorem_3_1_free": (
+            "As published, with the memory row updated, every layer holds the iterate of gradient descent.",
+            len(drift),
+        ),
+        "theorem_3_1_free_first_layer": ("As published, the first layer is exact: the drift starts at layer 2.", 1),
+    }
+    return [
+        claim(
+            name,
+            statement,
+            reference="Theorem 3.1",
+            group="errata",
+            setting={**example, "marginals": "unit", "depth": layers},
+            value=float(drift[:layers].max()),
+            threshold=EXACT,
+        )
+        for name, (statement, layers) in statements.items()
+    ]
+
+
+def _drifts(
+    construction: Construction, x: Tensor, y: Tensor, *, reg: float, step: float, depth: int, memory_row: MemoryRow
+) -> Tensor:
     """Return the largest |Z - gradient descent| of every layer and problem, shape (depth, 2 * batch or batch).
 
     Frozen rows are measured under both marginals, which differ in the prompt alone and so share a batch.
@@ -95,9 +100,9 @@ def _drifts(x: Tensor, y: Tensor, reg: float, step: float, depth: int, memory_ro
     chosen: tuple[Marginals, ...] = MARGINALS if memory_row == "frozen" else ("unit",)
     cost, dim = squared_cost(x, y), x.shape[-1]
     n, at = x.shape[1], columns(dim)
-    weights = constructed_weights(dim, reg=reg, step_size=step)
-    model = TransportTransformer.constructed(weights, depth=depth, memory_row=memory_row)
-    prompt = torch.cat([engineered_prompt(x, y, marginals=marginals) for marginals in chosen])
+    weights = construction.weights(dim, reg=reg, step_size=step)
+    model = construction.model(weights, depth=depth, memory_row=memory_row)
+    prompt = torch.cat([construction.prompt(x, y, marginals=marginals) for marginals in chosen])
     exact = [gradient_descent(cost, reg=reg, step_size=step, depth=depth, marginals=m) for m in chosen]
     drifts = []
     for layer, *iterates in zip(model.layers(prompt), *exact, strict=True):
@@ -107,7 +112,7 @@ def _drifts(x: Tensor, y: Tensor, reg: float, step: float, depth: int, memory_ro
     return torch.stack(drifts)
 
 
-def _memory_row(reg: float, depth: int, example: dict[str, object]) -> list[Claim]:
+def _memory_row(reg: float, depth: int, example: Setting, construction: Construction) -> list[Claim]:
     """Return where the free memory row settles, and what that does to the marginals."""
     x, y = grid_permutation(N_EXAMPLE)
     cost, at, n = squared_cost(x, y), columns(1), N_EXAMPLE
@@ -115,9 +120,9 @@ def _memory_row(reg: float, depth: int, example: dict[str, object]) -> list[Clai
     powers: dict[Marginals, int] = {"unit": 1, "uniform": 2}
     for marginals, power in powers.items():
         step = reg  # the example's is too short for the uniform row to settle within the depth
-        weights = constructed_weights(1, reg=reg, step_size=step)
-        model = TransportTransformer.constructed(weights, depth=depth, memory_row="free")
-        state = model(engineered_prompt(x, y, marginals=marginals)).state[0]
+        weights = construction.weights(1, reg=reg, step_size=step)
+        model = construction.model(weights, depth=depth, memory_row="free")
+        state = model(construction.prompt(x, y, marginals=marginals)).state[0]
         memory, duals = state[:, at.src_memory : at.tgt_memory + 1], state[None, :n]
         plan = torch.exp(log_mass(cost, Duals(duals[..., at.src_memory], duals[..., at.tgt_memory]), reg=reg))
         setting = {**example, "step_size": step, "marginals": marginals}
@@ -128,6 +133,7 @@ def _memory_row(reg: float, depth: int, example: dict[str, object]) -> list[Clai
                 f"memory_row_settles_{marginals}",
                 f"The free memory row settles at -{where} with {marginals} marginals.",
                 reference="Theorem 3.1, as published",
+                group="errata",
                 setting=setting,
                 value=float((memory[n] + power * reg * math.log(n)).abs().max()),
                 threshold=1e-9,
@@ -136,6 +142,7 @@ def _memory_row(reg: float, depth: int, example: dict[str, object]) -> list[Clai
                 f"free_row_sums_{marginals}",
                 f"With the free memory row and {marginals} marginals the rows of M sum to {total} in the limit.",
                 reference="Theorem 3.1, as published",
+                group="errata",
                 setting=setting,
                 value=float((plan.sum((1, 2)) / n * float(n) ** (2 * power - 1) - 1.0).abs().max()),
                 threshold=1e-6,
@@ -144,17 +151,19 @@ def _memory_row(reg: float, depth: int, example: dict[str, object]) -> list[Clai
     return claims
 
 
-def theorem_3_2(reg: float, *, step_ratio: float, depth: int, seeds: range) -> Finding:
+def theorem_3_2(
+    reg: float, *, step_ratio: float, depth: int, seeds: range, construction: Construction = PAPERS
+) -> Finding:
     """Return how close row-normalised attention comes to the entropic plan, and what the printed sign of B does."""
     x, y = gaussian_clouds(8, dim=3, seeds=seeds)
     cost = squared_cost(x, y)
     optimum = entropic_plan(cost, reg=reg, threshold=1e-13, max_sweeps=100_000)
-    prompt = engineered_prompt(x, y)
+    prompt = construction.prompt(x, y)
     setting = {"n": 8, "dim": 3, "reg": reg, "step_ratio": step_ratio, "depth": depth, "problems": len(seeds)}
-    weights = constructed_weights(3, reg=reg, step_size=step_ratio * reg)
+    weights = construction.weights(3, reg=reg, step_size=step_ratio * reg)
     errors = []
     for rule in MEMORY_ROWS:
-        model = TransportTransformer.constructed(weights, depth=depth, memory_row=rule)
+        model = construction.model(weights, depth=depth, memory_row=rule)
         plans = read_plan(model(prompt).state, weights.score[0])
         errors.append((plans[:, 0] - optimum.plan).abs().max())
         errors.append((plans[:, 1].mT - optimum.plan).abs().max())
@@ -162,41 +171,42 @@ def theorem_3_2(reg: float, *, step_ratio: float, depth: int, seeds: range) -> F
         "theorem_3_2_limit",
         "Row-normalised attention converges to the entropic plan, whether the memory row is frozen or free.",
         reference="Theorem 3.2",
+        group="paper",
         setting={**setting, "memory_row": list(MEMORY_ROWS)},
         value=float(torch.stack(errors).max()),
         threshold=1e-9,
         seed=seeds.start,
     )
-    return Finding([limit, _printed_sign(prompt, cost, reg, seeds)], {})
+    weights = construction.weights(3, reg=reg, step_size=reg, sign=+1)
+    state = construction.model(weights, depth=PRINTED_SIGN_DEPTH)(prompt).state
+    return Finding([limit, _printed_sign(state, cost, reg, seeds)], {})
 
 
-def _printed_sign(prompt: Tensor, cost: Tensor, reg: float, seeds: range) -> Claim:
+def _printed_sign(state: Tensor, cost: Tensor, reg: float, seeds: range) -> Claim:
     """Return the verdict on B = +gamma I: the largest error of a marginal after 100 layers."""
-    layers = 100
-    weights = constructed_weights(3, reg=reg, step_size=reg, sign=+1)
-    state = TransportTransformer.constructed(weights, depth=layers)(prompt).state
     at, n = columns(3), cost.shape[1]
     gradient = dual_gradient(cost, Duals(state[:, :n, at.src_memory], state[:, :n, at.tgt_memory]), reg=reg)
     return claim(
         "table_2_printed_sign",
         "With B = +gamma I, as printed, the layers meet the marginals (value: largest error of a sum, of mass 1).",
         reference="Table 2",
-        setting={"n": n, "dim": 3, "reg": reg, "step_ratio": 1.0, "depth": layers, "problems": len(seeds)},
+        group="errata",
+        setting={"n": n, "dim": 3, "reg": reg, "step_ratio": 1.0, "depth": PRINTED_SIGN_DEPTH, "problems": len(seeds)},
         value=float(torch.cat(gradient, dim=1).abs().max()),
         threshold=EXACT_MARGINAL,
         seed=seeds.start,
     )
 
 
-def precision(reg: float, *, step_ratio: float, seeds: range) -> Finding:
+def precision(reg: float, *, step_ratio: float, seeds: range, construction: Construction = PAPERS) -> Finding:
     """Return the error of float32 and bfloat16 layers against float64 ones."""
-    n, dim, depth = 16, 3, 500
+    n, dim, depth = PRECISION_N, 3, PRECISION_DEPTH
     x, y = gaussian_clouds(n, dim=dim, seeds=seeds)
     plans = {}
     for dtype in (torch.float64, torch.float32, torch.bfloat16):
-        weights = constructed_weights(dim, reg=reg, step_size=step_ratio * reg, dtype=dtype)
-        model = TransportTransformer.constructed(weights, depth=depth)
-        state = model(engineered_prompt(x.to(dtype), y.to(dtype))).state
+        weights = construction.weights(dim, reg=reg, step_size=step_ratio * reg, dtype=dtype)
+        model = construction.model(weights, depth=depth)
+        state = model(construction.prompt(x.to(dtype), y.to(dtype))).state
         plans[dtype] = read_plan(state, weights.score[0]).double()
     setting = {"n": n, "dim": dim, "reg": reg, "step_ratio": step_ratio, "depth": depth, "problems": len(seeds)}
     claims = []
@@ -206,6 +216,7 @@ def precision(reg: float, *, step_ratio: float, seeds: range) -> Finding:
                 f"precision_{name}",
                 f"In {name} no share of attention differs by more than {threshold:g} from float64.",
                 reference="not in the paper",
+                group="software",
                 setting=setting,
                 value=_one_digit(float((plans[dtype] - plans[torch.float64]).abs().max())),
                 threshold=threshold,
@@ -218,29 +229,3 @@ def precision(reg: float, *, step_ratio: float, seeds: range) -> Finding:
 def _one_digit(value: float) -> float:
     """Return the number to the one digit that does not depend on the processor's order of sums."""
     return float(f"{value:.0e}")
-
-
-def feed_forward(reg: float, *, step_ratio: float) -> Finding:
-    """Return the effect of the preprint's feed-forward sublayer with weights of zero."""
-    x, y = grid_permutation(N_EXAMPLE)
-    weights = constructed_weights(1, reg=reg, step_size=step_ratio * reg)
-    width = columns(1).width
-    states = [
-        TransportTransformer(weights.score, weights.value, depth=50, steps=weights.steps, feed_forward=sublayer)(
-            engineered_prompt(x, y)
-        ).state
-        for sublayer in (None, torch.zeros(1, width, width, dtype=torch.float64))
-    ]
-    return Finding(
-        [
-            claim(
-                "feedforward_zero_is_identity",
-                "A feed-forward sublayer with weights of zero changes nothing.",
-                reference="arXiv 2410.19931, feed-forward sublayer Z + relu(Z W)",
-                setting={"n": N_EXAMPLE, "dim": 1, "reg": reg, "step_ratio": step_ratio, "depth": 50},
-                value=float((states[0] - states[1]).detach().abs().max()),
-                threshold=0.0,
-            )
-        ],
-        {},
-    )

@@ -2,20 +2,18 @@
 
 import torch
 
+from otcore import constructed_weights
+from otcore.learning import Settings, Shape, start
+
 
 def settings(preset="paper", prompt="engineered", *, n=4, dim=1, depth=3, **kwargs):
     """Return a run of few steps; the kernel is compiled for every (width, tokens, dtype), so keep to these sizes."""
-    from otcore.learning import Settings, Shape
-
     shape = Shape(n=n, dim=dim, depth=depth, prompt=prompt)
     return Settings(preset=preset, shape=shape, **({"steps": 20, "batch": 37, "seeds": 2} | kwargs))
 
 
 def constructed(run, *, reg=0.1, swap=False):
     """Return a state whose residual layers are the construction, its heads exchanged or not."""
-    from otcore import constructed_weights
-    from otcore.learning import start
-
     state, table = start(run), constructed_weights(run.shape.dim, reg=reg, step_size=1.0)
     parts = [table.P1, table.V1, table.P2, table.V2]
     state.weights[:, : state.mixing.shape[1]] = torch.cat(parts[2:] + parts[:2] if swap else parts, 1).numpy()

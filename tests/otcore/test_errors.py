@@ -3,37 +3,32 @@
 import pytest
 import torch
 
+import otcore
+from otcore import Duals, TransportError, TransportTransformer, bounds, constructed_weights
+from otcore._checks import check_choice
+
 X = torch.zeros(1, 3, 2, dtype=torch.float64)
 COST = torch.rand(1, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 MASS = torch.ones(1, 3, dtype=torch.float64)
 
 
 def _weights(**kwargs):
-    from otcore import constructed_weights
-
     return constructed_weights(**({"dim": 1, "reg": 0.1, "step_size": 0.1} | kwargs))
 
 
 def _model(**kwargs):
-    from otcore import TransportTransformer
-
     weights = _weights()
     return TransportTransformer(weights.score, weights.value, **({"depth": 2} | kwargs))
 
 
 def _call(name, *args, **kwargs):
-    import otcore
-    from otcore import hilbert
-
-    found = getattr(otcore, name, None) or getattr(hilbert, name)
+    found = getattr(otcore, name, None) or getattr(bounds, name)
     result = found(*args, **kwargs)
     return list(result) if hasattr(result, "__next__") else result
 
 
 def _choice():
     """Call the check itself: in tests a wrong name is stopped before by its type."""
-    from otcore._checks import check_choice
-
     check_choice("marginals", "half", ("unit", "uniform"))
 
 
@@ -67,7 +62,10 @@ CASES = [
         r"step_size: .*2 numbers.*; got 1 numb",
     ),
     (lambda: _call("sinkhorn", COST, reg=0.0, depth=1), r"reg: must be .*; got 0.0. Sinkhorn divides by it"),
-    (lambda: _call("exact_plan", COST[:, :2]), r"cost: must be square.*; got 2 rows and 3 columns. Pass the masses"),
+    (
+        lambda: _call("exact_plan", COST[:, :2]),
+        r"cost: must be square.*; got 2 rows and 3 columns in problem 0. Pass the masses",
+    ),
     (lambda: _call("exact_plan", COST, src_mass=MASS), r"src_mass and tgt_mass: must be given together; got only one"),
     (
         lambda: _call("entropic_plan", COST, reg=0.1, src_mass=MASS, tgt_mass=0.9 * MASS),
@@ -86,14 +84,31 @@ CASES = [
         lambda: _call("hilbert_metric", MASS, MASS[:, :2]),
         r"log_p and log_q: must be of one shape .*\(1, 3\) and \(1, 2\)",
     ),
-    (lambda: _call("theorem_d1", COST, reg=0.1, depth=0), r"depth: must be a whole number of at least 1; got 0"),
-    (lambda: _call("sort", torch.zeros(0)), r"x: must be of shape \(n,\) or \(batch, n\), not empty; got shape \(0,\)"),
+    (
+        lambda: _call("theorem_d1", COST, reg=0.1, radius=MASS[:, 0], depth=0),
+        r"depth: must be a whole number of at least 1; got 0",
+    ),
+    (
+        lambda: _call("theorem_d1", COST, reg=0.0, radius=MASS[:, 0], depth=1),
+        r"reg: must be .*; got 0.0. The bound divides by it",
+    ),
+    (
+        lambda: _call("theorem_d1", COST, reg=0.1, radius=MASS[:, 0], depth=1, tolerance=-1.0),
+        r"tolerance: must be .*; got -1.0. A Hilbert distance of 1",
+    ),
+    (lambda: _call("lemma_d6", 0, reg=0.1, radius=MASS[:, 0], depth=1), r"n: must be a whole number .*; got 0"),
+    (
+        lambda: _call("scaling_radius", Duals(MASS, MASS), reg=-0.1),
+        r"reg: must be .*; got -0.1. Scalings are exp\(u/reg\)",
+    ),
+    (
+        lambda: _call("sort", torch.zeros(0)),
+        r"x: must be of shape \(n\), no axis empty; got shape \(0,\). Add or remove axes",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("call", "text"), CASES)
 def test_message(call, text):
-    from otcore import TransportError
-
     with pytest.raises(TransportError, match=text):
         call()

@@ -1,27 +1,41 @@
 """Layers, schedules, reading the plan, padding, and solvers on batches."""
 
+from itertools import permutations
+
 import pytest
 import torch
 
-F64 = torch.float64
-
-
-def clouds(n, dim, seed, batch=2):
-    """Return standard normal clouds."""
-    return torch.randn(2, batch, n, dim, generator=torch.Generator().manual_seed(seed), dtype=F64) / 3
+from otcore import (
+    Duals,
+    TransportTransformer,
+    annealed,
+    columns,
+    constructed_weights,
+    dual_gradient,
+    dual_value,
+    engineered_prompt,
+    entropic_plan,
+    exact_plan,
+    gradient_descent,
+    log_mass,
+    plain_prompt,
+    read_plan,
+    sinkhorn,
+    softmax_attention,
+    sort,
+    squared_cost,
+)
+from otcore.plans.sweeps import Entropic
+from tests.otcore.problems import F64, clouds
 
 
 def constructed(dim, *, depth, reg=0.1, step_size=0.1, **kwargs):
     """Return the constructed transformer and its weights."""
-    from otcore import TransportTransformer, constructed_weights
-
     weights = constructed_weights(dim, reg=reg, step_size=step_size)
     return TransportTransformer.constructed(weights, depth=depth, **kwargs), weights
 
 
 def test_a_schedule_gives_each_layer_its_own_reg_and_step():
-    from otcore import Duals, annealed, columns, engineered_prompt, gradient_descent, squared_cost
-
     x, y = clouds(5, 2, seed=0)
     regs = annealed(1.0, 0.05, depth=12)
     model, _ = constructed(2, depth=12, reg=regs, step_size=[0.5 * reg for reg in regs])
@@ -33,8 +47,6 @@ def test_a_schedule_gives_each_layer_its_own_reg_and_step():
 
 
 def test_equal_values_in_a_schedule_are_one_value():
-    from otcore import engineered_prompt
-
     prompt = engineered_prompt(*clouds(4, 1, seed=1))
     one, _ = constructed(1, depth=7)
     many, _ = constructed(1, depth=7, reg=[0.1] * 7, step_size=[0.1] * 7)
@@ -42,8 +54,6 @@ def test_equal_values_in_a_schedule_are_one_value():
 
 
 def test_b_is_minus_the_step_times_identity():
-    from otcore import constructed_weights
-
     weights = constructed_weights(1, reg=0.1, step_size=[0.5, 0.25])
     torch.testing.assert_close(weights.B[1], -0.25 * torch.eye(11, dtype=F64))
     assert weights.V1.count_nonzero() == weights.V2.count_nonzero() == 1
@@ -57,8 +67,6 @@ def test_shared_weights_are_held_once_at_any_depth():
 
 
 def test_only_the_recorded_layers_are_kept_and_layers_count_from_one():
-    from otcore import engineered_prompt
-
     model, _ = constructed(1, depth=9)
     prompt = engineered_prompt(*clouds(3, 1, seed=2))
     output = model(prompt, record={1, 9})
@@ -69,8 +77,6 @@ def test_only_the_recorded_layers_are_kept_and_layers_count_from_one():
 
 
 def test_the_last_layer_alone_gives_the_rest_of_a_run():
-    from otcore import engineered_prompt
-
     prompt = engineered_prompt(*clouds(3, 1, seed=2))
     (whole, _), (half, _) = constructed(1, depth=8), constructed(1, depth=4)
     assert torch.equal(half(half(prompt).state).state, whole(prompt).state)
@@ -78,8 +84,6 @@ def test_the_last_layer_alone_gives_the_rest_of_a_run():
 
 def test_plan_is_read_where_the_memory_row_has_taken_all_attention():
     """At lam = 1e-6 a softmax over all columns gives 0 to every point; over the points it is finite."""
-    from otcore import engineered_prompt, read_plan, softmax_attention
-
     prompt = engineered_prompt(*clouds(6, 1, seed=3))
     _, weights = constructed(1, depth=1, reg=1e-6)
     assert (softmax_attention(prompt, weights.score[0])[:, :, :6, :6].sum(-1) == 0).any()
@@ -88,8 +92,6 @@ def test_plan_is_read_where_the_memory_row_has_taken_all_attention():
 
 
 def test_plan_of_a_plain_prompt_and_of_padded_points():
-    from otcore import engineered_prompt, plain_prompt, read_plan
-
     x, y = clouds(4, 1, seed=4)
     score = torch.zeros(1, 3, 3, dtype=F64)
     assert torch.equal(
@@ -106,8 +108,6 @@ def test_plan_of_a_plain_prompt_and_of_padded_points():
 
 @pytest.mark.parametrize("marginals", ["unit", "uniform"])
 def test_padding_under_both_marginals_leaves_the_duals(marginals):
-    from otcore import engineered_prompt
-
     x, y = clouds(5, 2, seed=5)
     real = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
     model, _ = constructed(2, depth=25)
@@ -118,8 +118,6 @@ def test_padding_under_both_marginals_leaves_the_duals(marginals):
 
 
 def test_gradients_reach_weights_that_are_trained():
-    from otcore import TransportTransformer, engineered_prompt
-
     generator = torch.Generator().manual_seed(0)
     score, value = 0.1 * torch.randn(2, 3, 2, 11, 11, generator=generator, dtype=F64)
     model = TransportTransformer(score, value, depth=3, memory_row="free")
@@ -129,26 +127,21 @@ def test_gradients_reach_weights_that_are_trained():
 
 
 def test_plans_of_a_batch_are_those_of_a_loop_and_a_converged_problem_rests():
-    from otcore import entropic_plan, squared_cost
-
     cost = squared_cost(*clouds(6, 2, seed=7, batch=4)) * torch.tensor([0.01, 1.0, 5.0, 20.0], dtype=F64)[:, None, None]
     together = entropic_plan(cost, reg=0.1)
     alone = [entropic_plan(matrix[None], reg=0.1) for matrix in cost]
     torch.testing.assert_close(together.plan, torch.cat([result.plan for result in alone]), atol=1e-15, rtol=1e-12)
-    assert together.sweeps.tolist() == [int(result.sweeps) for result in alone]
-    assert len(set(together.sweeps.tolist())) > 1
+    assert together.iterations.tolist() == [int(result.iterations) for result in alone]
+    assert len(set(together.iterations.tolist())) > 1
     assert together.converged.all()
 
 
 def test_newton_step_is_that_of_the_dual_value_and_squares_the_error_near_the_optimum():
-    from otcore import Duals, dual_gradient, dual_value, entropic_plan, squared_cost
-    from otcore.dual import newton_step
-
     cost, one = squared_cost(*clouds(5, 2, seed=4, batch=1)), torch.ones(1, 5, dtype=F64)
     optimum = entropic_plan(cost, reg=0.1, threshold=1e-14).potentials
     noise = 0.01 * torch.randn(2, 1, 5, generator=torch.Generator().manual_seed(1), dtype=F64)
     near = Duals(optimum.src + noise[0], optimum.tgt + noise[1])
-    after = newton_step(cost, near, reg=0.1, src_mass=one, tgt_mass=one)
+    after = Entropic(cost, one, one, 0.1).newton_step(near)
 
     def value(flat):
         return dual_value(cost, Duals(flat[None, :5], flat[None, 5:]), reg=0.1)[0]
@@ -165,8 +158,6 @@ def test_newton_step_is_that_of_the_dual_value_and_squares_the_error_near_the_op
 
 @pytest.mark.parametrize("solver", ["sweeps", "pot"])
 def test_a_point_without_mass_is_padding(solver):
-    from otcore import entropic_plan, squared_cost
-
     cost = squared_cost(*clouds(4, 2, seed=8, batch=1))
     mass = torch.tensor([[1.0, 1.0, 1.0, 0.0]], dtype=F64)
     padded = entropic_plan(cost, reg=0.1, src_mass=mass, tgt_mass=mass, threshold=1e-12, solver=solver)
@@ -179,10 +170,6 @@ def test_a_point_without_mass_is_padding(solver):
 
 
 def test_exact_plan_matches_brute_force_and_its_potentials_prove_it():
-    from itertools import permutations
-
-    from otcore import exact_plan, squared_cost
-
     cost = squared_cost(*clouds(5, 2, seed=9, batch=3))
     result = exact_plan(cost, marginals="uniform")
     best = [min(sum(float(c[i, j]) for i, j in enumerate(p)) for p in permutations(range(5))) / 5 for c in cost]
@@ -194,8 +181,6 @@ def test_exact_plan_matches_brute_force_and_its_potentials_prove_it():
 
 
 def test_a_permutation_with_a_gap_is_found_at_reg_1e_4():
-    from otcore import TransportTransformer, annealed, constructed_weights, engineered_prompt, read_plan
-
     order = torch.tensor([2, 0, 3, 1])
     y = torch.eye(4, dtype=F64)[None]
     regs = annealed(1.0, 1e-4, depth=200)
@@ -205,8 +190,6 @@ def test_a_permutation_with_a_gap_is_found_at_reg_1e_4():
 
 
 def test_sinkhorn_and_gradient_descent_end_at_the_same_plan():
-    from otcore import gradient_descent, log_mass, sinkhorn, squared_cost
-
     cost = squared_cost(*clouds(5, 3, seed=10))
     ends = [
         list(gradient_descent(cost, reg=0.2, step_size=0.2, depth=600))[-1],
@@ -219,8 +202,6 @@ def test_sinkhorn_and_gradient_descent_end_at_the_same_plan():
 
 @pytest.mark.gpu
 def test_on_a_gpu_as_on_the_cpu():
-    from otcore import entropic_plan, exact_plan, sort, squared_cost
-
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
     x, y = clouds(6, 2, seed=11)

@@ -12,18 +12,30 @@ import pytest
 import torch
 from scipy.special import softmax
 
+import otcore.learning
+from otcore import TransportError
+from otcore.learning import PRESETS, State, evaluation, start, train
+from otcore.learning.engine import pack
+from otcore.learning.forward import TorchEngine, answer, states
+from otcore.learning.presets import check_settings, hidden_points, reading_column, trainable
+from otcore.learning.training import (
+    PROBLEMS,
+    draw_batch,
+    draw_number,
+    draw_training_batch,
+    effective_weights,
+    engine_of,
+    generator,
+    start,
+)
 from tests.otcore.learning_factory import settings
 
-PRESETS = ("paper", "notebook", "preprint")
 PROMPTS = ("engineered", "plain")
 MISREAD = ("notebook", "plain_notebook")
 
 
 def packed(run, dtype):
     """Return initial weights and problems of a run as the engines take them."""
-    from otcore.learning.engine import pack
-    from otcore.learning.training import PROBLEMS, draw_batch, effective_weights, generator, start
-
     rngs = [generator(run.seed + index, PROBLEMS) for index in range(run.seeds)]
     drawn = [draw_batch(rng, run.preset, run.shape, run.samples) for rng in rngs]
     state = start(run)
@@ -32,16 +44,10 @@ def packed(run, dtype):
 
 
 def kernel(run, dtype):
-    from otcore.learning.training import engine_of
-
     return engine_of(run, threads=1).evaluate(*packed(run, dtype))
 
 
 def autograd(run):
-    from otcore.learning import PRESETS
-    from otcore.learning.forward import TorchEngine
-    from otcore.learning.presets import hidden_points, reading_column
-
     column, hidden = reading_column(run.preset, run.shape), hidden_points(run.shape)
     engine = TorchEngine(reads=PRESETS[run.preset].reading != "column", first_column=column, hidden=hidden)
     return engine.evaluate(*packed(run, np.float64))
@@ -81,8 +87,6 @@ def test_kernel_in_float32_is_within_2e_6_of_float64(preset):
 @pytest.mark.parametrize(("preset", "prompt"), [("paper", "plain"), ("notebook", "engineered"), MISREAD])
 def test_a_gpu_computes_what_the_kernel_computes(preset, prompt):
     """Also with other weights, on other problems (a graph is replayed) and with a model left out."""
-    from otcore.learning.training import engine_of
-
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
     run = settings(preset, prompt)
@@ -97,8 +101,6 @@ def test_a_gpu_computes_what_the_kernel_computes(preset, prompt):
 
 
 def test_gradient_is_the_slope_of_the_loss(rng):
-    from otcore.learning.training import engine_of
-
     run = settings("paper", depth=4)
     (weights, batch), engine, step = packed(run, np.float64), engine_of(run, threads=1), 1e-6
     direction = rng.standard_normal(weights.shape) * (np.abs(weights) > 0)
@@ -108,8 +110,6 @@ def test_gradient_is_the_slope_of_the_loss(rng):
 
 
 def last(run, *args, **kwargs):
-    from otcore.learning import train
-
     *_, state = train(run, *args, **kwargs)
     return state
 
@@ -134,8 +134,6 @@ def test_threads_do_not_change_a_byte():
 
 @pytest.mark.parametrize("factor", [30.0, math.nan])
 def test_a_diverged_seed_is_frozen_and_the_others_never_notice(factor):
-    from otcore.learning import start
-
     run = settings(seeds=3, steps=5)
     spoilt = start(run)
     spoilt.weights[1] *= factor
@@ -148,19 +146,12 @@ def test_a_diverged_seed_is_frozen_and_the_others_never_notice(factor):
 
 
 def test_training_ends_when_every_seed_has_diverged():
-    from otcore.learning import train
-
     states = list(train(settings(diverged_above=1e-3)))
     assert len(states) == 1 and states[0].diverged_at.tolist() == [0, 0]
 
 
 def torch_run(run, steps):
     """Return weights, mixings and last losses of torch's Adam on the mean squared error, in float64."""
-    from otcore.learning import PRESETS
-    from otcore.learning.forward import answer, states
-    from otcore.learning.presets import reading_column, trainable
-    from otcore.learning.training import PROBLEMS, draw_batch, draw_number, generator, start
-
     reads, width = PRESETS[run.preset].reading != "column", run.shape.width
     begin = start(run)
     w, b = (torch.from_numpy(part).double().requires_grad_() for part in (begin.weights, begin.mixing))
@@ -255,8 +246,6 @@ def test_adam_with_every_matrix_listed_twice_updates_once_on_a_gpu_only(device, 
 
 def test_what_the_notebook_calls_plain_is_read_from_the_column_of_y_without_the_last_point():
     """Its own reading layer, head by head, on weights of one seed."""
-    from otcore.learning.training import draw_training_batch, effective_weights, engine_of, start
-
     run = settings(*MISREAD, seeds=1, batch=3)
     state, batch = start(run), draw_training_batch(run, 0)
     (weights,) = effective_weights(state.weights, state.mixing).astype(np.float64)
@@ -273,8 +262,6 @@ def test_what_the_notebook_calls_plain_is_read_from_the_column_of_y_without_the_
 
 
 def test_what_is_fixed_is_not_trained():
-    from otcore.learning import start
-
     run = settings("notebook")
     before, after, width = start(run), last(run), run.shape.width
     assert np.array_equal(after.weights[:, -1, :, width:], before.weights[:, -1, :, width:])
@@ -284,8 +271,6 @@ def test_what_is_fixed_is_not_trained():
 
 @pytest.mark.parametrize("stop", [1, 50, 52])  # the notebook draws new problems after steps 0 and 50
 def test_a_saved_state_goes_on_as_if_it_had_never_stopped(stop):
-    from otcore.learning import State, train
-
     run = settings("notebook", steps=54)
     halfway = next(state for state in train(run) if state.step == stop)
     saved = {name: array.copy() for name, array in halfway.arrays().items()}
@@ -295,8 +280,6 @@ def test_a_saved_state_goes_on_as_if_it_had_never_stopped(stop):
 
 @pytest.mark.parametrize(("preset", "redrawn"), [("paper", False), ("notebook", True), ("preprint", False)])
 def test_problems_are_drawn_anew_after_steps_0_50_and_so_on_by_the_notebook_only(preset, redrawn):
-    from otcore.learning.training import draw_training_batch
-
     first, second, same, after = (draw_training_batch(settings(preset), step).prompt for step in (0, 1, 50, 51))
     assert np.array_equal(second, same)
     assert np.array_equal(first, second) is not redrawn
@@ -305,8 +288,6 @@ def test_problems_are_drawn_anew_after_steps_0_50_and_so_on_by_the_notebook_only
 
 def _checked(preset="paper", **sizes):
     """Call the check itself: in tests a wrong name is stopped before by its type."""
-    from otcore.learning.presets import check_settings
-
     inspect.unwrap(check_settings)(
         preset, SimpleNamespace(**({"n": 4, "dim": 1, "depth": 3, "prompt": "plain"} | sizes))
     )
@@ -319,16 +300,11 @@ def _mixing():
 
 
 def _engine(run, weights_of=None, dtype=np.float32):
-    from otcore.learning.training import draw_training_batch, engine_of, start
-
     weights = start(weights_of or run).weights.astype(dtype)
     return engine_of(run, threads=1).evaluate(weights, draw_training_batch(run, 0))
 
 
 def _learning(name, run, *args):
-    import otcore.learning
-    from otcore.learning import evaluation
-
     found = getattr(otcore.learning, name, None) or getattr(evaluation, name)
     return found(run, *(args or (otcore.learning.start(run),)))
 
@@ -372,7 +348,5 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("call", "text"), REFUSALS)
 def test_message(call, text):
-    from otcore import TransportError
-
     with pytest.raises(TransportError, match=text):
         call()

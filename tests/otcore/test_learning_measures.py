@@ -9,6 +9,26 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otcore import Duals, columns, dual_gradient, entropic_plan, gradient_descent, log_mass, squared_cost
+from otcore.learning import (
+    Settings,
+    best_regs,
+    blind,
+    chance,
+    descent,
+    distances,
+    draw_problems,
+    evaluate,
+    layer_maps,
+    solvers,
+    start,
+    train,
+    weight_cosines,
+)
+from otcore.learning.evaluation import REGS, TUNING, Score, blind, fresh, score, solver_plans
+from otcore.learning.interpret import layer_fits
+from otcore.learning.presets import draw_problems, draw_prompt, reading_column
+from otcore.learning.training import draw_training_batch
 from tests.otcore.learning_factory import constructed, settings
 
 F64 = torch.float64
@@ -24,8 +44,6 @@ class TestPresets:
 
     @pytest.mark.parametrize(("preset", "gamma", "rate", "samples", "residual", "reading"), TABLE)
     def test_a_preset_is_its_column_of_the_table(self, preset, gamma, rate, samples, residual, reading):
-        from otcore.learning import Settings, start
-
         run = Settings(preset=preset, seeds=1)
         state = start(run)
         assert (run.adam_rate, run.samples) == (rate, samples)
@@ -34,16 +52,11 @@ class TestPresets:
 
     @pytest.mark.parametrize(("preset", "first"), [("paper", 1.0), ("notebook", 0.5), ("preprint", 1.0)])
     def test_weights_start_with_the_printed_spread(self, preset, first):
-        from otcore.learning import Settings, start
-
         weights = start(Settings(preset=preset)).weights[:, :19].reshape(-1, 11, 4, 11)
         spread = weights.std((0, 1, 3)) * math.sqrt(11)
         np.testing.assert_allclose(spread, [first, first, 1.0, 1.0], rtol=0.03)
 
     def test_the_notebook_reads_by_copying_x(self):
-        from otcore.learning import Settings, start
-        from otcore.learning.presets import reading_column
-
         weights = start(Settings(preset="notebook")).weights[:, -1]
         assert np.array_equal(weights[0, :, 11:22], np.eye(11)) and not weights[:, :, 22:].any()
         columns = [reading_column(preset, Settings().shape) for preset in PRESETS]
@@ -53,8 +66,6 @@ class TestPresets:
         ("preset", "trained"), [("paper", [1, 1, 0, 0]), ("notebook", [1, 0, 0, 0]), ("preprint", [1, 1, 1, 1])]
     )
     def test_a_step_changes_what_the_preset_trains_of_the_last_layer(self, preset, trained):
-        from otcore.learning import start, train
-
         run = settings(preset, steps=1)
         before, after = start(run).weights, next(train(run)).weights
         changed = (before != after).reshape(2, -1, 11, 4, 11).mean((0, 2, 4))
@@ -63,16 +74,12 @@ class TestPresets:
 
     @pytest.mark.parametrize("preset", ["paper", "preprint"])
     def test_x_is_a_permutation_of_y(self, rng, preset):
-        from otcore.learning import draw_problems
-
         found = draw_problems(rng, preset, batch=200, n=7)
         grid = np.tile(np.arange(1, 8) / 7, (200, 1))
         assert np.array_equal(np.sort(found.x[..., 0]), grid) and np.array_equal(found.y[..., 0], grid)
         assert len(np.unique(found.x[..., 0], axis=0)) > 150
 
     def test_the_notebook_draws_distinct_numbers_of_a_grid(self, rng):
-        from otcore.learning import draw_problems
-
         found = draw_problems(rng, "notebook", batch=500, n=7)
         numbers = np.rint(found.x[..., 0] * 50).astype(int)
         assert np.array_equal(numbers / 50, found.x[..., 0]) and set(numbers.flat) == set(range(50))
@@ -81,14 +88,10 @@ class TestPresets:
 
     @given(seed=st.integers(0, 99), n=st.integers(2, 12), preset=st.sampled_from(PRESETS))
     def test_target_is_sorted_x(self, seed, n, preset):
-        from otcore.learning import draw_problems
-
         found = draw_problems(np.random.default_rng(seed), preset, batch=3, n=n)
         assert np.array_equal(found.target, np.sort(found.x, axis=1))
 
     def test_match_in_the_plane_is_the_cheapest_permutation(self, rng):
-        from otcore.learning import draw_problems
-
         found = draw_problems(rng, "paper", batch=20, n=4, dim=2)
         orders = list(itertools.permutations(range(4)))
         for x, y, match in zip(found.x, found.y, found.match, strict=True):
@@ -96,8 +99,6 @@ class TestPresets:
             assert tuple(match) == orders[int(np.argmin(prices))]
 
     def test_start_of_the_memory_columns(self, rng):
-        from otcore.learning.presets import draw_problems, draw_prompt
-
         memory = {}
         for preset in PRESETS:
             prompt = draw_prompt(rng, preset, "engineered", draw_problems(rng, preset, batch=2000, n=7))
@@ -113,20 +114,14 @@ class TestPresets:
 class TestMeasures:
     def solved(self, rng, preset="notebook"):
         """Return problems and P* as attention, rows y."""
-        from otcore.learning import draw_problems
-
         found = draw_problems(rng, preset, batch=6, n=4)
         return found, torch.nn.functional.one_hot(torch.from_numpy(found.match), 4).double()
 
     def test_perfect_attention_scores_one(self, rng):
-        from otcore.learning.evaluation import Score, score
-
         found, plan = self.solved(rng)
         assert score(torch.from_numpy(found.target), plan, found) == Score(0.0, 1.0, 1.0, 1.0, 1.0, 0.0)
 
     def test_two_points_exchanged_cost_the_problem_and_half_the_points(self, rng):
-        from otcore.learning.evaluation import score
-
         found, plan = self.solved(rng)
         wrong = plan[:, [1, 0, 2, 3]]
         got = score(wrong @ torch.from_numpy(found.x), wrong, found)
@@ -134,9 +129,6 @@ class TestMeasures:
         assert got.loss == pytest.approx(2 * np.square(found.target[:, 0] - found.target[:, 1]).mean() / 4)
 
     def test_equal_shares_score_the_cross_entropy_of_guessing(self, rng):
-        from otcore.learning import chance
-        from otcore.learning.evaluation import score
-
         found, plan = self.solved(rng)
         uniform = torch.full_like(plan, 0.25)
         got = score(uniform @ torch.from_numpy(found.x), uniform, found).cross_entropy
@@ -144,21 +136,15 @@ class TestMeasures:
         assert got == pytest.approx(math.log(4))
 
     def test_an_answer_that_is_no_number_is_wrong(self, rng):
-        from otcore.learning.evaluation import score
-
         found, _ = self.solved(rng)
         got = score(torch.full((6, 4, 1), math.nan, dtype=F64), None, found)
         assert (got.exact, got.points, got.cross_entropy) == (0.0, 0.0, None) and math.isnan(got.loss)
 
     def test_chance_has_no_largest_n(self):
-        from otcore.learning import chance
-
         assert chance(200) == {"exact": 0.0, "points": 0.005, "cross_entropy": pytest.approx(math.log(200))}
 
     @pytest.mark.parametrize("n", [4, 7])
     def test_answers_that_never_look_at_x_lose_the_variance_of_order_statistics(self, n):
-        from otcore.learning import blind
-
         found, i = blind(settings("notebook"), n, batch=20_000), np.arange(1, n + 1)
         # of n numbers drawn without return from 1, ..., 50: mean and variance of the i-th
         mean = (51 * i / (n + 1) - 1) / 50
@@ -170,8 +156,6 @@ class TestMeasures:
 
     @pytest.mark.parametrize("preset", PRESETS)
     def test_uniform_x_is_uniform_under_the_same_y_and_sorted_x_is_still_the_answer(self, preset):
-        from otcore.learning.evaluation import blind, fresh
-
         run = settings(preset)
         prompt, found = fresh(run, 7, 3000, uniform_x=True)
         _, own = fresh(run, 7, 3000)
@@ -183,23 +167,16 @@ class TestMeasures:
         assert loss == pytest.approx((i * (8 - i) / (8**2 * 9)).mean(), rel=0.02), "variance of order statistics"
 
     def test_x_of_the_plane_is_uniform_anyway(self):
-        from otcore.learning.evaluation import fresh
-
         run = settings("paper", dim=2)
         for one, other in zip(fresh(run, 4, 5)[1], fresh(run, 4, 5, uniform_x=True)[1], strict=True):
             assert np.array_equal(one, other)
 
     @pytest.mark.parametrize("preset", ["paper", "preprint"])
     def test_where_x_is_always_the_same_nobody_need_look(self, preset):
-        from otcore.learning import blind
-
         for one in blind(settings(preset), 7).values():
             assert (one.loss, one.exact, one.points) == (pytest.approx(0.0, abs=1e-20), 1.0, 1.0)
 
     def test_no_problem_of_the_evaluation_was_trained_or_chosen_on(self):
-        from otcore.learning.evaluation import TUNING, fresh
-        from otcore.learning.training import draw_training_batch
-
         run = settings("notebook", n=6)
         trained = set()
         for batch in (draw_training_batch(run, step) for step in (0, 1, 51)):
@@ -213,9 +190,6 @@ class TestMeasures:
         assert not test & tuning and not test & trained and not tuning & trained
 
     def test_distance_is_0_at_the_plan_and_1_less_1_over_n_for_equal_shares(self, rng):
-        from otcore import entropic_plan, squared_cost
-        from otcore.learning import distances
-
         found, plan = self.solved(rng)
         entropic = entropic_plan(squared_cost(*map(torch.from_numpy, (found.y, found.x))), reg=0.1).plan
         maps = torch.stack([plan, torch.full_like(plan, 0.25), entropic])[None]
@@ -225,8 +199,6 @@ class TestMeasures:
         assert got["entropic"][0, 0].item() == pytest.approx(got["exact"][0, 2].item(), abs=1e-6)
 
     def test_last_map_is_what_the_answer_is_read_with_and_the_dead_are_left_out(self):
-        from otcore.learning import evaluate, layer_maps, start
-
         run = settings("notebook", seeds=3)
         state = start(run)
         state.diverged_at[1] = 5
@@ -239,8 +211,6 @@ class TestMeasures:
         assert living == pytest.approx((-right.log()).mean((1, 2, 3)).tolist())
 
     def test_without_a_reading_layer_the_head_nearer_to_the_plan_is_shown(self):
-        from otcore.learning import distances, evaluate, layer_maps
-
         run = settings("preprint")
         drawn = [layer_maps(run, constructed(run, reg=0.02, swap=swap), 4) for swap in (False, True)]
         (maps, found), (crossed, _) = drawn
@@ -249,9 +219,6 @@ class TestMeasures:
         assert evaluate(run, constructed(run), 4)[0].cross_entropy is None
 
     def test_the_constructed_model_is_gradient_descent_of_its_depth(self, rng):
-        from otcore import gradient_descent, log_mass, squared_cost
-        from otcore.learning.evaluation import solver_plans
-
         found, _ = self.solved(rng)
         cost = squared_cost(torch.from_numpy(found.x), torch.from_numpy(found.y))
         *_, duals = gradient_descent(cost, reg=0.1, step_size=0.2, depth=3)
@@ -259,27 +226,18 @@ class TestMeasures:
         torch.testing.assert_close(solver_plans(found, reg=0.1, depth=3)["constructed"], expected)
 
     def test_many_layers_with_reg_falling_are_the_entropic_plan_of_the_last(self, rng):
-        from otcore import entropic_plan, squared_cost
-        from otcore.learning.evaluation import solver_plans
-
         found, _ = self.solved(rng)
         cost = squared_cost(torch.from_numpy(found.y), torch.from_numpy(found.x))
         expected = entropic_plan(cost, reg=0.1, threshold=1e-12).plan
         torch.testing.assert_close(solver_plans(found, reg=0.1, depth=400)["annealed"], expected, atol=1e-3, rtol=0)
 
     def test_many_sweeps_of_sinkhorn_are_the_entropic_plan(self, rng):
-        from otcore import entropic_plan, squared_cost
-        from otcore.learning.evaluation import solver_plans
-
         found, _ = self.solved(rng)
         cost = squared_cost(torch.from_numpy(found.y), torch.from_numpy(found.x))
         expected = entropic_plan(cost, reg=0.1, threshold=1e-12).plan
         torch.testing.assert_close(solver_plans(found, reg=0.1, depth=400)["sinkhorn"], expected, atol=1e-8, rtol=0)
 
     def test_solvers_of_small_depth_do_best_with_the_reg_that_is_chosen_for_each(self):
-        from otcore.learning import best_regs, chance, solvers
-        from otcore.learning.evaluation import REGS
-
         run = settings("notebook", depth=5)
         regs = best_regs(run)
         got, every = solvers(run, regs, 4), [solvers(run, dict.fromkeys(regs, reg), 4) for reg in REGS]
@@ -296,8 +254,6 @@ class TestInterpretation:
     @pytest.mark.parametrize("swap", [False, True])
     @pytest.mark.parametrize(("preset", "slope", "nearly"), [("paper", -0.05, 0.97), ("notebook", -0.1, 0.94)])
     def test_the_construction_is_found_to_be_descent(self, preset, slope, nearly, swap):
-        from otcore.learning import descent
-
         run = settings(preset, dim=2, depth=4)
         for layers in descent(run, constructed(run, swap=swap)):
             first = layers[0]
@@ -309,16 +265,11 @@ class TestInterpretation:
             assert all(nearly < layer[side].r2 < 1 - 1e-5 for layer in layers[1:] for side in "uv")
 
     def test_random_layers_are_no_descent(self):
-        from otcore.learning import descent, start
-
         run = settings("paper", dim=2, depth=4, seeds=4)
         r2 = [layer[side].r2 for layers in descent(run, start(run)) for layer in layers for side in "uv"]
         assert len(r2) == 32 and np.median(r2) < 0.1 and max(r2) < 0.5
 
     def test_what_climbs_explains_nothing(self, rng):
-        from otcore import Duals, dual_gradient, squared_cost
-        from otcore.learning.interpret import layer_fits
-
         x, y = torch.from_numpy(rng.random((2, 8, 5, 2)))
         cost, u, v = squared_cost(x, y), *torch.from_numpy(rng.standard_normal((2, 8, 5)))
         slopes = dual_gradient(cost, Duals(u, v), reg=1.0)
@@ -332,9 +283,6 @@ class TestInterpretation:
     @pytest.mark.parametrize("dim", [1, 2])
     @pytest.mark.parametrize("swap", [False, True])
     def test_the_construction_has_a_cosine_of_1_up_to_what_softmax_cannot_see(self, rng, swap, dim):
-        from otcore import columns
-        from otcore.learning import weight_cosines
-
         run = settings("paper", dim=dim)
         state, width = constructed(run, swap=swap), run.shape.width
         state.weights[:, :3] *= 7.0  # another reg
@@ -348,16 +296,12 @@ class TestInterpretation:
         torch.testing.assert_close(cosines, torch.ones(2, 3, 2, dtype=F64), atol=1e-6, rtol=0)
 
     def test_random_weights_have_a_cosine_near_0(self):
-        from otcore.learning import Settings, start, weight_cosines
-
         run = Settings(preset="paper")
         cosines = weight_cosines(run, start(run))
         assert cosines.shape == (4, 20, 2)
         assert cosines.mean().abs() < 0.1 and cosines.square().mean().sqrt() < 0.2
 
     def test_the_dead_are_left_out(self):
-        from otcore.learning import descent, weight_cosines
-
         run = settings("paper", seeds=3)
         state = constructed(run)
         state.diverged_at[0] = 1

@@ -3,24 +3,13 @@
 import pytest
 import torch
 
-F64 = torch.float64
-
-
-def clouds(n, dim, seed):
-    """Return the cost of one Gaussian problem whose largest cost is 1."""
-    from otcore import squared_cost
-
-    generator = torch.Generator().manual_seed(seed)
-    x, y = torch.randn(2, 1, n, dim, generator=generator, dtype=F64)
-    cost = squared_cost(x, y)
-    return cost / cost.max()
+from otcore import entropic_plan, gradient_descent, log_mass, sinkhorn, squared_cost
+from otcore.hilbert import distance_to
+from tests.otcore.problems import gaussian_cost, grid
 
 
 def distances(cost, *, reg, ratio, depth, marginals="unit"):
     """Return the Hilbert distance to the optimum after each layer, and the plan."""
-    from otcore import entropic_plan, gradient_descent
-    from otcore.hilbert import distance_to
-
     optimum = entropic_plan(cost, reg=reg, threshold=1e-13, max_sweeps=50_000, marginals=marginals)
     steps = gradient_descent(cost, reg=reg, step_size=ratio * reg, depth=depth, marginals=marginals)
     distance = torch.cat([distance_to(duals, optimum.potentials, reg=reg) for duals in steps])
@@ -42,14 +31,14 @@ def late_factor(distance):
 
 @pytest.mark.parametrize("ratio", [0.5, 1.0, 1.5, 2.0])
 def test_factor_a_layer_follows_from_the_second_singular_value(ratio):
-    distance, plan = distances(clouds(8, 3, seed=1), reg=0.1, ratio=ratio, depth=1500)
+    distance, plan = distances(gaussian_cost(8, 3, seed=1, batch=1), reg=0.1, ratio=ratio, depth=1500)
     second = float(torch.linalg.svdvals(plan)[1])
     predicted = max(abs(1 - ratio / 2 * (1 - second)), abs(1 - ratio / 2 * (1 + second)))
     assert late_factor(distance) == pytest.approx(predicted, rel=0.02)
 
 
 def test_uniform_marginals_need_a_step_of_n_plus_one_reg():
-    cost, n = clouds(8, 3, seed=1), 8
+    cost, n = gaussian_cost(8, 3, seed=1, batch=1), 8
     unit, plan = distances(cost, reg=0.1, ratio=2.0, depth=200)
     uniform, _ = distances(cost, reg=0.1, ratio=n + 1.0, depth=200, marginals="uniform")
     second = float(torch.linalg.svdvals(plan)[1])
@@ -59,10 +48,7 @@ def test_uniform_marginals_need_a_step_of_n_plus_one_reg():
 
 @pytest.mark.slow
 def test_step_of_twice_reg_needs_the_fewest_layers_and_twice_as_many_as_sinkhorn_needs_sweeps():
-    from otcore import entropic_plan, sinkhorn
-    from otcore.hilbert import distance_to
-
-    cost, reg = clouds(8, 3, seed=1), 0.05
+    cost, reg = gaussian_cost(8, 3, seed=1, batch=1), 0.05
     needed = {ratio: layers_needed(distances(cost, reg=reg, ratio=ratio, depth=4000)[0]) for ratio in (0.1, 1, 1.5, 2)}
     assert needed[2] < needed[1.5] < needed[1] < needed[0.1]
     optimum = entropic_plan(cost, reg=reg, threshold=1e-13, max_sweeps=50_000).potentials
@@ -72,10 +58,8 @@ def test_step_of_twice_reg_needs_the_fewest_layers_and_twice_as_many_as_sinkhorn
 
 def test_on_the_same_grid_a_smaller_step_settles_sooner():
     """Measured outside: lam = 0.005, gamma = lam needs 3 layers to 1e-6, gamma = 2 lam about 200."""
-    from otcore import squared_cost
-
-    grid = (torch.arange(7, dtype=F64) / 7).view(1, 7, 1)
-    cost = squared_cost(grid, grid)
+    _, y = grid()
+    cost = squared_cost(y, y)
     at_one = layers_needed(distances(cost, reg=0.005, ratio=1.0, depth=600)[0])
     at_two = layers_needed(distances(cost, reg=0.005, ratio=2.0, depth=600)[0])
     assert at_one <= 6
@@ -84,9 +68,7 @@ def test_on_the_same_grid_a_smaller_step_settles_sooner():
 
 def test_attention_becomes_the_plan_although_the_total_mass_still_swings():
     """At gamma = 2 lam the mass mode has the factor -1; softmax over the points does not see it."""
-    from otcore import entropic_plan, gradient_descent, log_mass
-
-    cost, reg = clouds(6, 2, seed=3), 0.1
+    cost, reg = gaussian_cost(6, 2, seed=3, batch=1), 0.1
     *_, before, last = gradient_descent(cost, reg=reg, step_size=2 * reg, depth=400)
     masses = [float(torch.exp(log_mass(cost, duals, reg=reg)).sum()) for duals in (before, last)]
     assert (masses[0] - 6) * (masses[1] - 6) < 0

@@ -9,37 +9,34 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 
-F64 = torch.float64
-
-
-def clouds(n, dim, seed, batch=2):
-    """Return Gaussian clouds whose largest squared distance is 1."""
-    from otcore import squared_cost
-
-    generator = torch.Generator().manual_seed(seed)
-    x, y = torch.randn(2, batch, n, dim, generator=generator, dtype=F64)
-    scale = squared_cost(x, y).amax((1, 2)).sqrt()[:, None, None]
-    return x / scale, y / scale
-
-
-def grid(n=7, order=(3, 0, 6, 1, 5, 2, 4)):
-    """Return the paper's sorting problem: x a permutation of {0..n-1}/n, y = i/n."""
-    y = torch.arange(n, dtype=F64) / n
-    return y[list(order)].view(1, n, 1), y.view(1, n, 1)
+import otcore
+from otcore import (
+    Duals,
+    TransportTransformer,
+    columns,
+    constructed_weights,
+    dual_gradient,
+    dual_value,
+    engineered_prompt,
+    entropic_plan,
+    exact_plan,
+    gradient_descent,
+    log_mass,
+    plain_prompt,
+    read_plan,
+    sort,
+    sorting_plan,
+    squared_cost,
+    zero_duals,
+)
+from otcore.hilbert import distance_to
+from tests.otcore.problems import F64, clouds, grid
 
 
 def memory_drift(marginals, memory_row, depth, reg=0.05, step=0.01, problem=None):
     """Return the largest |Z - gradient descent| after each layer."""
-    from otcore import (
-        TransportTransformer,
-        columns,
-        constructed_weights,
-        engineered_prompt,
-        gradient_descent,
-        squared_cost,
-    )
-
     x, y = problem or grid()
     n, at = x.shape[1], columns(x.shape[2])
     weights = constructed_weights(x.shape[2], reg=reg, step_size=step)
@@ -76,24 +73,12 @@ def test_free_memory_row_drifts_as_measured_outside():
 
 @pytest.mark.parametrize(("marginals", "power"), [("unit", 1), ("uniform", 2)])
 def test_free_memory_row_settles_at_a_multiple_of_log_n(marginals, power):
-    from otcore import columns
-
     _, row = memory_drift(marginals, "free", 4000)
     memory = row[[columns(1).src_memory, columns(1).tgt_memory]]
     torch.testing.assert_close(memory, torch.full((2,), -power * 0.05 * math.log(7), dtype=F64))
 
 
 def test_printed_sign_of_b_does_not_descend():
-    from otcore import (
-        Duals,
-        TransportTransformer,
-        columns,
-        constructed_weights,
-        dual_gradient,
-        engineered_prompt,
-        squared_cost,
-    )
-
     x, y = clouds(8, 3, seed=0)
     at, ends = columns(3), {}
     for sign in (-1, +1):
@@ -107,15 +92,6 @@ def test_printed_sign_of_b_does_not_descend():
 
 @pytest.mark.parametrize("memory_row", ["frozen", "free"])
 def test_theorem_3_2_attention_becomes_the_entropic_plan(memory_row):
-    from otcore import (
-        TransportTransformer,
-        constructed_weights,
-        engineered_prompt,
-        entropic_plan,
-        read_plan,
-        squared_cost,
-    )
-
     x, y = clouds(8, 3, seed=4)
     optimum = entropic_plan(squared_cost(x, y), reg=0.05, threshold=1e-13)
     assert optimum.converged.all()
@@ -127,8 +103,6 @@ def test_theorem_3_2_attention_becomes_the_entropic_plan(memory_row):
 
 
 def test_scores_of_the_first_layer_are_log_m():
-    from otcore import constructed_weights, engineered_prompt, log_mass, squared_cost, zero_duals
-
     x, y = clouds(5, 2, seed=1)
     prompt, weights = engineered_prompt(x, y), constructed_weights(2, reg=0.07, step_size=0.1)
     cost = squared_cost(x, y)
@@ -140,8 +114,6 @@ def test_scores_of_the_first_layer_are_log_m():
 
 
 def test_prompt_of_equation_6_by_hand():
-    from otcore import engineered_prompt, plain_prompt
-
     x, y = torch.tensor([[[1.0, 2.0], [0.0, 3.0]]]), torch.tensor([[[-1.0, 0.0], [2.0, 2.0]]])
     rows = [[1, 2, -1, 0, 5, 1, 1, 1, 1, 1, 0, 0, 0], [0, 3, 2, 2, 9, 8, 1, 1, 1, 1, 0, 0, 0]]
     for marginals, mass in (("unit", 1.0), ("uniform", 0.5)):
@@ -152,8 +124,6 @@ def test_prompt_of_equation_6_by_hand():
 
 
 def attention_after(x, y, depth=40, **kwargs):
-    from otcore import TransportTransformer, constructed_weights, engineered_prompt
-
     weights = constructed_weights(x.shape[2], reg=0.05, step_size=0.1, dtype=x.dtype)
     model = TransportTransformer.constructed(weights, depth=depth)
     return model(engineered_prompt(x, y, **kwargs), record={depth}, **kwargs).attention[depth]
@@ -194,8 +164,6 @@ def test_padding_changes_nothing_and_a_batch_is_a_loop():
 
 
 def test_one_point_is_transported_to_the_other():
-    from otcore import entropic_plan, exact_plan
-
     cost = torch.tensor([[[3.0]]], dtype=F64)
     for result in (exact_plan(cost), entropic_plan(cost, reg=0.01)):
         assert result.plan.item() == pytest.approx(1.0)
@@ -204,8 +172,6 @@ def test_one_point_is_transported_to_the_other():
 
 def test_two_points_in_closed_form():
     """P = [[p, 1-p], [1-p, p]] with p/(1-p) = exp(-(C11 + C22 - C12 - C21) / (2 lam))."""
-    from otcore import entropic_plan
-
     cost = torch.tensor([[[0.3, 0.9], [0.2, 0.1]]], dtype=F64)
     plan = entropic_plan(cost, reg=0.2, threshold=1e-13).plan[0]
     odds = math.exp(-(0.3 + 0.1 - 0.9 - 0.2) / (2 * 0.2))
@@ -215,8 +181,6 @@ def test_two_points_in_closed_form():
 
 @pytest.mark.parametrize("reg", [1.0, 0.05, 1e-2, 1e-3, 1e-4])
 def test_our_plans_agree_with_pot_as_far_as_pot_has_converged(reg):
-    from otcore import entropic_plan, squared_cost
-
     cost = squared_cost(*clouds(6, 3, seed=0))
     ours, pots = (
         entropic_plan(cost, reg=reg, threshold=1e-12, max_sweeps=5_000, solver=solver) for solver in ("sweeps", "pot")
@@ -229,8 +193,6 @@ def test_our_plans_agree_with_pot_as_far_as_pot_has_converged(reg):
 
 
 def test_reg_of_1e_4_does_not_overflow_and_finds_the_permutation():
-    from otcore import entropic_plan, exact_plan, squared_cost
-
     cost = squared_cost(*clouds(6, 2, seed=5, batch=1))
     result = entropic_plan(cost, reg=1e-4, max_sweeps=100_000, threshold=1e-6)
     assert torch.isfinite(result.plan).all()
@@ -239,18 +201,12 @@ def test_reg_of_1e_4_does_not_overflow_and_finds_the_permutation():
 
 
 def test_too_few_sweeps_are_reported():
-    from otcore import entropic_plan, squared_cost
-
     result = entropic_plan(squared_cost(*clouds(12, 3, seed=2)), reg=1e-3, max_sweeps=2, threshold=1e-12)
     assert not result.converged.any()
     assert (result.marginal_error > 1e-12).all()
 
 
 def test_exact_plan_of_unequal_masses_is_that_of_the_linear_programme():
-    from scipy.optimize import linprog
-
-    from otcore import exact_plan
-
     generator = torch.Generator().manual_seed(0)
     cost = torch.rand(1, 3, 4, generator=generator, dtype=F64)
     a, b = torch.tensor([[0.5, 0.0, 0.5]], dtype=F64), torch.tensor([[0.1, 0.2, 0.3, 0.4]], dtype=F64)
@@ -265,8 +221,6 @@ def test_exact_plan_of_unequal_masses_is_that_of_the_linear_programme():
 
 @given(seed=st.integers(0, 40), factor=st.floats(0.1, 10.0))
 def test_scaling_the_cost_and_reg_together_and_shifting_the_cost_leave_the_plan(seed, factor):
-    from otcore import entropic_plan, squared_cost
-
     cost = squared_cost(*clouds(5, 2, seed))
     plan = entropic_plan(cost, reg=0.1, threshold=1e-12).plan
     scaled = entropic_plan(cost * factor + 3.0, reg=0.1 * factor, threshold=1e-12).plan
@@ -275,8 +229,6 @@ def test_scaling_the_cost_and_reg_together_and_shifting_the_cost_leave_the_plan(
 
 
 def test_gradient_is_that_of_the_dual_value():
-    from otcore import Duals, dual_gradient, dual_value, squared_cost
-
     cost = squared_cost(*clouds(4, 2, seed=9))
     generator = torch.Generator().manual_seed(1)
     u, v = (0.1 * torch.randn(2, 2, 4, generator=generator, dtype=F64)).requires_grad_().unbind()
@@ -294,8 +246,6 @@ def test_float32_follows_float64():
 
 
 def test_feed_forward_of_zeros_changes_nothing_and_of_ones_does():
-    from otcore import TransportTransformer, columns, constructed_weights, engineered_prompt
-
     x, y = grid()
     weights = constructed_weights(1, reg=0.05, step_size=0.1)
     width = columns(1).width
@@ -322,8 +272,6 @@ class TestSorting:
 
     @pytest.mark.parametrize(("numbers", "printed"), PRINTED)
     def test_printed_example(self, numbers, printed):
-        from otcore import sorting_plan
-
         x = torch.tensor([numbers], dtype=F64)
         y = torch.arange(len(numbers), dtype=F64)[None]
         estimate = sorting_plan(x, y, reg=0.1, step_size=0.05, depth=2000) @ x[0]
@@ -331,22 +279,15 @@ class TestSorting:
 
     @given(numbers=st.lists(st.integers(-50, 50), min_size=1, max_size=12))
     def test_any_list_with_ties_and_negative_numbers(self, numbers):
-        from otcore import sort
-
         x = torch.tensor(numbers, dtype=F64)
         torch.testing.assert_close(sort(x), x.sort().values, atol=0.05, rtol=0)
 
     def test_a_batch_is_a_loop(self):
-        from otcore import sort
-
         x = torch.rand(3, 6, generator=torch.Generator().manual_seed(0), dtype=F64)
         torch.testing.assert_close(sort(x), torch.stack([sort(row) for row in x]))
 
 
 def test_measured_rate_is_geometric():
-    from otcore import entropic_plan, gradient_descent, squared_cost
-    from otcore.hilbert import distance_to
-
     cost = squared_cost(*clouds(8, 3, seed=1, batch=1))
     optimum = entropic_plan(cost, reg=0.1, threshold=1e-14, max_sweeps=100_000).potentials
     steps = gradient_descent(cost, reg=0.1, step_size=0.2, depth=60)
@@ -357,8 +298,6 @@ def test_measured_rate_is_geometric():
 
 
 def _modules():
-    import otcore
-
     return [name for _, name, _ in pkgutil.walk_packages(otcore.__path__, "otcore.")]
 
 
@@ -369,8 +308,6 @@ def test_examples_in_the_docstrings_run(name):
 
 
 def test_everything_public_has_an_example():
-    import otcore
-
     for name in otcore.__all__:
         thing = getattr(otcore, name)
         if callable(thing) and not isinstance(thing, type):

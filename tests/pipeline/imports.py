@@ -1,6 +1,7 @@
 """Which of our own modules a module imports, directly or through others, read from the source text."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,10 +16,19 @@ def module_file(name: str) -> Path | None:
     return None
 
 
+def _run(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a module that may run: not those below `if TYPE_CHECKING`."""
+    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        return
+    yield node
+    for child in ast.iter_child_nodes(node):
+        yield from _run(child)
+
+
 def direct(path: Path) -> set[Path]:
     """Return the files that one file imports, packages that it passes through included."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+    for node in _run(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

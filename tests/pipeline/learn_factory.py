@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.params import Learn
+from pipeline.verdicts.join import write_verdicts
 
 Written = tuple[dict[str, Any], dict[str, Any]]
 
@@ -58,6 +59,7 @@ def _runs(root: Path) -> Learned:
         plain = learn(small(), "plain", **places, say=quiet)
     for written in (partial, plain):
         write_learned(*written, root / "metrics" / "learn")
+    write_verdicts(root / "metrics", [], level=0.95)
     return Learned(root / "metrics", whole, partial, plain, said)
 
 

@@ -1,6 +1,5 @@
 """A project in miniature for the tests of the page: made-up sentences and attention, measured by the real alignment room."""
 
-import json
 import subprocess
 import sys
 from dataclasses import dataclass, field, replace
@@ -11,15 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.alignment.gold import GoldLinks
+from pipeline._output import SCHEMA, write_json
+from pipeline.alignment.explorer import Wanted, explore, write_shown
 from pipeline.alignment.measure import Inputs, Split, measure
 from pipeline.alignment.results import write_metrics
 from pipeline.attention.store import PairBlocks, sha256, write_shard
-from pipeline.conventions import VIEWS, convention_of, names
-from pipeline.corpus.pairs import SentencePair, write_pairs
-from pipeline.lexicon.links import PairLinks, write_links
+from pipeline.conventions import CORRECTED, STATES, VIEWS, convention_of, names
+from pipeline.corpus.pairs import SentencePair
+from pipeline.corpus.pharaoh import GoldLinks
+from pipeline.lexicon.links import PairLinks
 from pipeline.params import Params
 from pipeline.report.metrics import TranslatorMetrics, read_metrics
+from pipeline.verdicts.join import write_verdicts
 
 HOSTILE = [
     "<script>alert(1)</script>", "</script>", '"quoted"', "it's", "$x^2$", "&amp;", "مرحبا", "שלום", "a\u2028b", "漢字",
@@ -60,19 +62,15 @@ class Project:
         rng = np.random.default_rng(7)
         pairs = self._pairs(rng)
         linked = [PairLinks(p.pair_id, _links(p, rng), 1, 5, 4, 3) for p in pairs]
-        for folder in ("corpus", "links"):
-            (self.data / folder).mkdir(parents=True)
-        write_pairs(self.data / "corpus" / "pairs.parquet", pairs)
-        write_links(self.data / "links" / "links.parquet", linked, policy="one_to_one", lemmas="none")
-        self._write_json(self.data / "corpus" / "selection.json", _selection(len(pairs)))
-        self._write_json(self.data / "links" / "summary.json", _link_summary(len(pairs)))
+        write_json(self.metrics / "corpus.json", {"schema": SCHEMA, **_selection(len(pairs))})
+        write_json(self.metrics / "links.json", {"schema": SCHEMA, **_link_summary(len(pairs))})
         links = {item.pair_id: item.links for item in linked}
         gold = None
         if self.params.gold is not None:
             gold = {p.pair_id: GoldLinks(links[p.pair_id], links[p.pair_id][:0]) for p in pairs[::2]}
-            write_pairs(self.data / "corpus" / "gold.parquet", pairs[::2])
         for name, spec in self.params.translators.items():
             self._translator(name, spec.reads, pairs, links, gold, rng)
+        write_verdicts(self.metrics, list(self.params.translators), level=self.params.align.level)
         return self
 
     def _pairs(self, rng: np.random.Generator) -> list[SentencePair]:
@@ -101,15 +99,19 @@ class Project:
         inputs = Inputs(
             pairs, links, read["trained"], read["random_init"], read.get("gold"), gold, link_policy="one_to_one"
         )
-        write_metrics(
-            measure(inputs, self.params.align, example=self.params.report.pair), self.metrics / "translators" / name
-        )
+        metrics = measure(inputs, self.params.align, example=self.params.report.pair)
+        write_metrics(metrics, self.metrics / "translators" / name)
+        by_words = {(p.src_words, p.tgt_words): gold[p.pair_id] for p in pairs if gold and p.pair_id in gold}
+        wanted = Wanted(pairs[: self.params.report.explorer_pairs], len(pairs), links, by_words)
+        shown = explore(wanted, read["trained"], metrics.scores, CORRECTED)
+        write_shown(shown, metrics.example, self.data / "explorer" / name)
 
     def _write_split(self, folder, name, reads, split, pairs, links, strength, rng) -> None:
         folder.mkdir(parents=True)
         blocks = [_blocks(p, links[p.pair_id], self.n_layers, strength, reads, rng) for p in pairs]
         write_shard(folder / "blocks-000.arrow", blocks)
         manifest = {
+            "schema": SCHEMA, "levels": dict.fromkeys(STATES[reads][:2], self.n_layers + 1),
             "translator": name, "split": split, "control": split, "model": f"data/demo/{name}",
             "model_class": "MarianMTModel", "revision": None, "n_parameters": 5_312_000, "reads": reads,
             "views": names(VIEWS[reads]), "n_layers": self.n_layers, "n_heads": 6,
@@ -118,11 +120,7 @@ class Project:
             "versions": {"torch": "2.13.0", "transformers": "5.23.0"}, "n_pairs": len(pairs),
             "skipped": {"too_long": 1}, "shards": {"blocks-000.arrow": sha256(folder / "blocks-000.arrow")},
         }  # fmt: skip
-        self._write_json(folder / "manifest.json", manifest)
-
-    @staticmethod
-    def _write_json(path: Path, value: object) -> None:
-        path.write_text(json.dumps(value, indent=1, sort_keys=True), encoding="utf-8")
+        write_json(folder / "manifest.json", manifest)
 
 
 def _links(pair: SentencePair, rng: np.random.Generator) -> np.ndarray:
@@ -146,8 +144,9 @@ def _blocks(pair, links, n_layers, strength, reads, rng) -> PairBlocks:
     return PairBlocks(
         pair_id=pair.pair_id,
         attention=attention.astype(np.float32),
-        cost=(2 - 2 * cosine).astype(np.float32),
-        cosine=cosine.astype(np.float32),
+        cost={kind: (2 - 2 * cosine).astype(np.float32) for kind in STATES[reads][:2]},
+        cosine={kind: cosine.astype(np.float32) for kind in STATES[reads][:2]},
+        cosine_raw={kind: cosine.astype(np.float32) for kind in STATES[reads][:2]},
         special=np.full((2, n_layers), 0.1, dtype=np.float32),
         src_pieces=np.ones(n_src, dtype=np.float32),
         tgt_pieces=np.ones(n_tgt, dtype=np.float32),
@@ -205,7 +204,9 @@ def small_project(root: Path, *, hostile: bool = False) -> Measured:
     )
     project = Project(root, Params.model_validate(SMALL), hostile=hostile)
     translators = [
-        read_metrics(project.metrics / "translators" / name, name, spec, project.params.corpus)
+        read_metrics(
+            project.metrics / "translators" / name, project.data / "explorer" / name, name, spec, project.params.corpus
+        )
         for name, spec in project.params.translators.items()
     ]
     return Measured(project, translators)

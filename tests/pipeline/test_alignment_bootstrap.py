@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from pipeline.alignment.bootstrap import IntervalRule, Resampler, difference_p, holm
+from pipeline.alignment.bootstrap import IntervalRule, Resampler, difference_p
 from pipeline.conventions import CORRECTED, NOTEBOOK, PAPER
 
 PERCENTILE = IntervalRule("percentile", 0.9)
@@ -84,13 +84,6 @@ def test_sentences_without_a_value_are_left_out():
 def test_a_constant_has_an_interval_without_width(value, n_pairs):
     estimate = Resampler(n_pairs, resamples=20, seed=0).estimate_mean(np.full((n_pairs, 1), value), PERCENTILE)
     np.testing.assert_allclose([estimate.low[0], estimate.high[0]], estimate.value[0], rtol=1e-12, atol=1e-12)
-
-
-def test_holm_against_statsmodels_values():
-    # statsmodels.stats.multitest.multipletests(p, method="holm")
-    p = np.array([0.01, 0.04, 0.03, 0.005, 0.5, np.nan])
-    np.testing.assert_allclose(holm(p), [0.04, 0.09, 0.09, 0.025, 0.5, np.nan])
-    assert holm(np.array([0.6, 0.7])).tolist() == [1.0, 1.0]
 
 
 def test_p_values_of_differences(rng):

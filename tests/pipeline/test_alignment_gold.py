@@ -1,4 +1,4 @@
-"""Gold files, alignment error and its baselines: hand examples, other tools' numbers on Hansards."""
+"""Alignment error and its baselines: hand examples, other tools' numbers on Hansards."""
 
 import numpy as np
 import pytest
@@ -7,92 +7,15 @@ from hypothesis import strategies as st
 
 from pipeline.alignment.aer import expected_random_counts
 from pipeline.alignment.controls import nearest_position_links, same_index_links
-from pipeline.alignment.gold import (
-    AlignmentCounts,
-    GoldLinks,
-    read_gold,
-    read_lengths,
-    read_links_file,
-    score_counts,
-    score_files,
-)
+from pipeline.alignment.gold import AlignmentCounts, score_counts, score_files
 from pipeline.alignment.matching import link_mask
+from pipeline.corpus.gold import read_gold_links
+from pipeline.corpus.pharaoh import GoldLinks, LinkForm, read_lengths
 from pipeline.errors import PipelineError
 
 
 def array(*links):
     return np.array(links, dtype=np.int64).reshape(-1, 2)
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(text, name="links.txt"):
-        path = tmp_path / name
-        path.write_bytes(text.encode() if isinstance(text, str) else text)
-        return path
-
-    return write
-
-
-def test_reading_sure_and_possible_links_of_either_base(write):
-    first, second = read_links_file(write("2-2 1p1 1p1\n\n"), base=1)
-    np.testing.assert_array_equal(first.sure, [[1, 1]])
-    np.testing.assert_array_equal(first.possible, [[0, 0]])
-    assert second.sure.shape == second.possible.shape == (0, 2)
-    (zero,) = read_links_file(write("2-2 1p1"), base=0)
-    np.testing.assert_array_equal(zero.sure, [[2, 2]])
-
-
-def test_a_link_that_is_sure_once_is_sure(write):
-    (links,) = read_links_file(write("0p1 0-1 0p0"), base=0)
-    np.testing.assert_array_equal(links.sure, [[0, 1]])
-    np.testing.assert_array_equal(links.possible, [[0, 0]])
-
-
-def test_the_other_direction(write):
-    (links,) = read_links_file(write("0-3 2p1\r\n"), base=0, reverse=True, lengths=[(4, 3)])
-    np.testing.assert_array_equal(links.sure, [[3, 0]])
-    np.testing.assert_array_equal(links.possible, [[1, 2]])
-
-
-@pytest.mark.parametrize(
-    ("text", "base", "says"),
-    [
-        ("0-0\n0:1\n", 0, r"links\.txt, line 2: links are i-j \(sure\) or ipj \(possible\).*there is '0:1'"),
-        ("1--1\n\n", 0, r"line 1: links are i-j"),
-        ("1-1\n0p1", 1, r"line 2: words are numbered from 1, but there is 0p1; is the file's first"),
-        ("1-1\n3-1", 1, r"line 2: the pair has 2 source and 2 target words, numbered from 1, but a link "
-         r"joins source 3 and target 1; check base"),
-        ("1-1", 1, r"must have one line a sentence pair, but has 1 for 2 pairs; align the same text"),
-        (b"\xe90-0\n\n", 0, r"links\.txt: must be UTF-8, but line 1"),
-    ],
-)  # fmt: skip
-def test_bad_lines_are_named(write, text, base, says):
-    with pytest.raises(PipelineError, match=says) as caught:
-        read_links_file(write(text), base=base, lengths=[(2, 2), (2, 2)])
-    assert "\n" not in str(caught.value)
-
-
-def test_the_table_leaves_out_what_nobody_annotated(write):
-    text = "pair_id\tsrc\ttgt\tlinks\na\tx y\tu v\t0-1 1p0\nb\tx\tu\t\nc\tx\tu\t0-0\n"
-    gold = read_gold(write(text, "pairs.tsv"), base=0)
-    assert sorted(gold) == [0, 2]
-    np.testing.assert_array_equal(gold[0].possible, [[1, 0]])
-    with pytest.raises(PipelineError, match=r"pairs\.tsv, line 2: words are numbered from 1"):
-        read_gold(write(text, "pairs.tsv"), base=1)
-    with pytest.raises(PipelineError, match=r"must name a column links, but it names \['a', 'b'\]; name it so"):
-        read_gold(write("a\tb\n", "pairs.tsv"), base=0)
-
-
-def test_a_gold_set_without_sure_links_is_refused(write):
-    with pytest.raises(PipelineError, match=r"a gold set needs a sure link \(i-j\) or more.*right file"):
-        read_gold(write("1p1\n\n"), base=1)
-
-
-def test_lengths_of_a_text(write):
-    assert read_lengths(write("a b ||| c  \n||| d\n")) == [(2, 1), (0, 1)]
-    with pytest.raises(PipelineError, match=r"line 2: must be `source \|\|\| target`, but it is 'a \|\| b'"):
-        read_lengths(write("a ||| b\na || b\n"))
 
 
 def test_scores_by_hand():
@@ -176,7 +99,7 @@ def test_published_error_rates_to_the_printed_digit(shared_data, name, reverse, 
 @pytest.mark.realdata
 def test_published_floors(shared_data):
     folder, lengths = hansards(shared_data)
-    gold = read_gold(folder / "enfr.gold", base=1, lengths=lengths)
+    gold = read_gold_links(folder / "enfr.gold", LinkForm(1), lengths=lengths)
     for links, printed in ((nearest_position_links, 54.1), (same_index_links, 68.6)):
         predicted = {i: links(*size) for i, size in enumerate(lengths)}
         assert round(100 * float(AlignmentCounts.compare(gold, predicted).score().aer), 1) == printed
@@ -190,7 +113,7 @@ def test_published_floors(shared_data):
 def test_published_oracles(shared_data, method, printed):
     """The best one-to-one links, by Dinkelbach's method; words may stay unaligned (mwmf) or not."""
     folder, lengths = hansards(shared_data)
-    gold = read_gold(folder / "enfr.gold", base=1, lengths=lengths)
+    gold = read_gold_links(folder / "enfr.gold", LinkForm(1), lengths=lengths)
     error = 0.5
     for _ in range(6):
         predicted = {}

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 
-from pipeline.alignment.gold import read_lengths, read_links_file
 from pipeline.alignment.matching import METHODS, MatchSettings, extract_links, link_mask, symmetrise
+from pipeline.corpus.pharaoh import LinkForm, read_lengths, read_links_file
 from pipeline.errors import PipelineError
 
 EQUIVARIANT = ("argmax_src", "argmax_tgt", "intersection", "union", "itermax", "mwmf", "transport")
@@ -136,7 +137,7 @@ def test_entropic_transport_goes_to_the_exact_one():
 
 
 def test_entropic_transport_that_does_not_converge_is_not_hidden(monkeypatch, rng):
-    monkeypatch.setattr("pipeline.alignment.transport.MAX_SWEEPS", 3)
+    monkeypatch.setattr("pipeline.alignment.matching.MAX_SWEEPS", 3)
     with pytest.raises(PipelineError, match=r"reg: must let the sweeps converge, but 0\.01 leaves.*raise it"):
         extract_links(rng.random((12, 12)), "entropic", settings=MatchSettings(reg=0.01))
 
@@ -148,7 +149,9 @@ def test_equal_costs_are_no_special_case():
 
 
 def test_refusals():
-    with pytest.raises(PipelineError, match=r"method: must be one of argmax_src, .*unbalanced, but it is 'fast'"):
+    with pytest.raises(
+        PipelineError, match=r"method: must be one of argmax_src, .*softmax_threshold, but it is 'fast'"
+    ):
         extract_links(SIMILARITY, "fast")
     with pytest.raises(PipelineError, match=r"kind: must be similarity or cost, but it is 'distance'"):
         extract_links(SIMILARITY, "union", kind="distance")
@@ -165,20 +168,21 @@ def test_refusals():
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
-        ("alpha", 1.5, r"in \[0, 1\]"), ("rounds", 0, "at least 1"), ("threshold", 0.0, r"in \(0, 1\]"),
-        ("reg", -1.0, "greater than 0"), ("share", 1.1, r"in \(0, 1\]"),
-        ("reg_marginal", 0.0, "greater than 0"),
-        ("free", "none", "both or either"),
+        ("alpha", 1.5, "less than or equal to 1"), ("rounds", 0, "greater than or equal to 1"),
+        ("threshold", 0.0, "greater than 0"), ("reg", -1.0, "greater than 0"), ("share", 1.1, "less than or equal to 1"),
+        ("reg_marginal", 0.0, "greater than 0"), ("free", "none", "'both' or 'either'"),
+        ("sweeps", 0, "greater than or equal to 1"), ("temperature", 0.0, "greater than 0"),
+        ("softmax_threshold", 1.0, "less than 1"), ("softmax_temperature", -1.0, "greater than 0"),
     ],
 )  # fmt: skip
 def test_settings_say_what_they_accept(name, value, rule):
-    with pytest.raises(PipelineError, match=rf"{name}: must be {rule}, but it is .*; correct it"):
+    with pytest.raises(PipelineError, match=rf"{name}: should be {rule}, but it is .*; correct it"):
         MatchSettings(**{name: value})
 
 
 def masks(path, lengths, *, reverse=False):
     found = []
-    for links, size in zip(read_links_file(path, base=0, reverse=reverse, lengths=lengths), lengths, strict=True):
+    for links, size in zip(read_links_file(path, LinkForm(0, reverse), lengths=lengths), lengths, strict=True):
         mask = np.zeros(size, dtype=bool)
         mask[tuple(links.sure.T)] = True
         found.append(mask)
@@ -209,3 +213,49 @@ def test_symmetrised_files_of_other_tools_are_reproduced_link_by_link(shared_dat
     published = masks(folder / f"{tool}.test.enfr.{method}.talp", lengths)
     for one, other, expected in zip(forward, backward, published, strict=True):
         np.testing.assert_array_equal(symmetrise(one, other, method.replace("-", "_")), expected)
+
+
+@pytest.mark.parametrize("method", ["transport", "mwmf"])
+@pytest.mark.parametrize("shape", [(4, 4), (3, 5)])
+def test_a_huge_cost_among_small_ones_hides_none_of_them(method, shape, rng):
+    for _ in range(20):
+        cost = rng.random(shape)
+        cost[rng.integers(shape[0]), rng.integers(shape[1])] = 1e32
+        ways = permutations(range(shape[1]), shape[0])
+        best = min(ways, key=lambda way: sum(cost[i, j] for i, j in enumerate(way)))
+        assert extract_links(cost, method, kind="cost").tolist() == [[i, j] for i, j in enumerate(best)]
+
+
+@pytest.mark.parametrize("sweeps", [1, 2, 5])
+@pytest.mark.parametrize("temperature", [1.0, 0.2])
+def test_sinkhorn_mutual_is_the_plain_loop(sweeps, temperature, rng):
+    for shape in ((1, 1), (3, 5), (6, 4)):
+        similarity = rng.random(shape) + 0.01
+        rows = similarity ** (1 / temperature)
+        for _ in range(sweeps):
+            columns = rows / rows.sum(0, keepdims=True)
+            rows = columns / columns.sum(1, keepdims=True)
+        expected = {(i, int(rows[i].argmax())) for i in range(shape[0])} & {
+            (int(columns[:, j].argmax()), j) for j in range(shape[1])
+        }
+        settings = MatchSettings(sweeps=sweeps, temperature=temperature)
+        assert set(map(tuple, extract_links(similarity, "sinkhorn_mutual", settings=settings).tolist())) == expected
+
+
+def test_sinkhorn_mutual_frees_words_from_one_that_draws_all():
+    similarity = np.array([[0.6, 0.3, 0.1], [0.6, 0.1, 0.3], [0.9, 0.05, 0.05]])
+    assert extract_links(similarity, "intersection").tolist() == [[2, 0]]
+    assert extract_links(similarity, "sinkhorn_mutual").tolist() == [[0, 1], [1, 2], [2, 0]]
+
+
+@pytest.mark.parametrize("kind", ["similarity", "cost"])
+def test_softmax_threshold_by_hand(kind, rng):
+    similarity = rng.normal(size=(5, 7))
+    below = similarity.max() - similarity  # from the best entry, in units of twice the median at most
+    logits = -below / min(below.max(), 2 * np.median(below)) / 0.1
+    likely = (softmax(logits, 1) > 0.05) & (softmax(logits, 0) > 0.05)
+    matrix = similarity if kind == "similarity" else -similarity
+    settings = MatchSettings(softmax_threshold=0.05)
+    np.testing.assert_array_equal(link_mask(matrix, "softmax_threshold", kind=kind, settings=settings), likely)
+    none = link_mask(matrix, "softmax_threshold", kind=kind, settings=MatchSettings(softmax_threshold=0.999))
+    assert none.sum() <= likely.sum()

@@ -17,6 +17,7 @@ from pipeline.alignment.controls import (
     uniform_block,
 )
 from pipeline.alignment.scores import (
+    MASSES,
     SCORES,
     check_links,
     crop,
@@ -112,6 +113,46 @@ def test_links_outside_of_the_pair_and_none_are_refused():
         check_links(np.array([[0, 2], [2, 0]]), n_src=2, n_tgt=3, where="pair 7")
     with pytest.raises(PipelineError, match=r"links: at least one link is needed.*leave the pair out"):
         score_links(np.ones((2, 2)), np.empty((0, 2), dtype=np.int64))
+
+
+@pytest.mark.parametrize("link", [[-1, 0], [0, -1], [-1, -1], [0, 3], [2, 3]])
+def test_a_link_with_one_index_outside_is_refused(link):
+    """A negative index would silently count from the end."""
+    text = (
+        rf"^links: must lie within 2 source and 3 target words, numbered from 0, but there is {link[0]}-{link[1]}; make"
+    )
+    for links in ([link], [[0, 0], link], [link, [1, 2]]):
+        with pytest.raises(PipelineError, match=text):
+            score_links(np.ones((3, 2)), np.array(links))
+
+
+def test_the_last_words_may_be_linked():
+    check_links(np.array([[1, 2], [0, 0]]), n_src=2, n_tgt=3)
+
+
+def test_scores_are_named_in_the_order_in_which_they_come():
+    # two links: 0.5 and 0.25 on the diagonal of the crop, 0.5 and 0 beside it
+    attention = np.array([[0.5, 0.5], [0.0, 0.25]])
+    named = dict(zip(SCORES, score_links(attention, np.array([[0, 0], [1, 1]])).tolist(), strict=True))
+    cosine = 0.75 / (0.75 * np.sqrt(2))  # 0.25 + 0.25 + 0 + 0.0625 = 0.75 squared
+    expected = {"mass": 0.75, "mean_mass": 0.375, "cosine": cosine, "excess": cosine - np.sqrt(0.5)}
+    assert named == pytest.approx(expected, abs=1e-15)
+    assert MASSES == ("mass", "mean_mass")
+
+
+def test_scores_are_float64_whatever_comes_in():
+    attention = np.full((2, 3, 4, 4), 0.1, dtype=np.float16)
+    scores = score_links(attention, np.array([[0, 1], [1, 0], [2, 2]]))
+    assert (scores.dtype, scores.shape) == (np.float64, (2, 3, 4))
+    np.testing.assert_allclose(scores[..., 0], 3 * np.float64(np.float16(0.1)), rtol=1e-15)
+
+
+def test_words_without_a_link_count_only_before_the_crop():
+    """What lies on words without a link changes no score, but every norm of a source word."""
+    links = np.array([[0, 0], [1, 1]])
+    few, more = np.array([[0.6, 0.2], [0.3, 0.4]]), np.array([[0.6, 0.2], [0.3, 0.4], [0.5, 0.7]])
+    np.testing.assert_array_equal(score_links(more, links), score_links(few, links))
+    np.testing.assert_allclose(unit_source_words(more)[:, 0], np.array([0.6, 0.3, 0.5]) / np.sqrt(0.7), rtol=1e-15)
 
 
 def test_mean_over_tokens_divides_by_the_pieces_of_the_word_that_is_seen():

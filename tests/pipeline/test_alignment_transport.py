@@ -11,36 +11,35 @@ from hypothesis import strategies as st
 from pipeline.alignment.transport import (
     correlation,
     correlation_sums,
-    exact_masses,
     level_of,
     match_links,
     plan_for_view,
+    word_plan,
 )
 from pipeline.conventions import SRC_TO_TGT, TGT_TO_SRC
-from pipeline.errors import PipelineError
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (4, 3), (6, 6), (7, 12)])
-def test_exact_masses_are_the_cheapest_with_uniform_margins(shape, rng):
+def test_word_plans_are_the_cheapest_with_uniform_margins(shape, rng):
     cost = rng.random(shape).astype(np.float32)
-    masses = exact_masses(cost)
-    np.testing.assert_allclose(masses.sum(1), 1 / shape[0], atol=1e-12)
-    np.testing.assert_allclose(masses.sum(0), 1 / shape[1], atol=1e-12)
+    plan = word_plan(cost)
+    np.testing.assert_allclose(plan.sum(1), 1 / shape[0], atol=1e-12)
+    np.testing.assert_allclose(plan.sum(0), 1 / shape[1], atol=1e-12)
     best = ot.emd2(np.full(shape[0], 1 / shape[0]), np.full(shape[1], 1 / shape[1]), cost.astype(np.float64))
-    assert (masses * cost).sum() == pytest.approx(best, abs=1e-9)
+    assert (plan * cost).sum() == pytest.approx(best, abs=1e-9)
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**32 - 1))
 @settings(deadline=None)
 def test_swapping_sides_transposes_the_plan(n_src, n_tgt, seed):
     cost = np.random.default_rng(seed).random((n_src, n_tgt))
-    np.testing.assert_allclose(exact_masses(cost.T), exact_masses(cost).T, atol=1e-12)
+    np.testing.assert_allclose(word_plan(cost.T), word_plan(cost).T, atol=1e-12)
 
 
 def test_plan_of_a_view_gives_each_word_that_looks_mass_one(rng):
-    masses = exact_masses(rng.random((3, 5)))
-    np.testing.assert_allclose(plan_for_view(masses, TGT_TO_SRC).sum(1), 1)
-    np.testing.assert_allclose(plan_for_view(masses, SRC_TO_TGT).sum(0), 1)
+    plan = word_plan(rng.random((3, 5)))
+    np.testing.assert_allclose(plan_for_view(plan, TGT_TO_SRC).sum(1), 1)
+    np.testing.assert_allclose(plan_for_view(plan, SRC_TO_TGT).sum(0), 1)
 
 
 def test_matching_of_linked_words_by_hand(rng):
@@ -100,8 +99,5 @@ def test_a_constant_has_no_correlation(rng):
     assert np.isnan(correlation(correlation_sums(rng.random((1, 1)), rng.random((1, 1)))))
 
 
-def test_level_rules():
-    assert level_of(1, "reads") == 0
-    assert level_of(6, "writes") == 6
-    with pytest.raises(PipelineError, match=r"level_rule: must be reads .* or writes .*, but it is 'same'; choose"):
-        level_of(1, "same")
+def test_a_layer_stands_beside_the_states_that_it_reads():
+    assert [level_of(layer) for layer in (1, 6)] == [0, 5]

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline._output import SCHEMA
+
 N_LAYERS = 2
+LEVELS = {"output_step": 3, "encoder": 2}
 
 
 class FakeReader:
@@ -28,10 +31,10 @@ class FakeReader:
             raise UnmappableError("too_long", "text: too long")
         n_src, n_tgt = len(pair.src_words), len(pair.tgt_words)
         return Example(
-            pair.pair_id, {"src": [0] * n_src, "tgt": [0] * n_tgt}, np.eye(n_src), np.eye(n_tgt), [False] * n_src
+            pair.pair_id, {"src": [0] * n_src, "tgt": [0] * n_tgt}, np.eye(n_src), np.eye(n_tgt), [False] * n_src, {}
         )
 
-    def read(self, examples):
+    def read(self, examples, *, heads=False):
         from pipeline.attention.store import PairBlocks
 
         self.batches.append([example.pair_id for example in examples])
@@ -42,11 +45,16 @@ class FakeReader:
                 PairBlocks(
                     e.pair_id,
                     np.full((2, N_LAYERS, n_tgt, n_src), 1 / (1 + e.pair_id)),
-                    np.arange((N_LAYERS + 1) * n_src * n_tgt, dtype=float).reshape(N_LAYERS + 1, n_src, n_tgt),
-                    np.full((N_LAYERS + 1, n_src, n_tgt), 0.5),
                     np.full((2, N_LAYERS), 0.25),
                     e.src.sum(1),
                     e.tgt.sum(1),
+                    {
+                        kind: np.arange(n * n_src * n_tgt, dtype=float).reshape(n, n_src, n_tgt)
+                        for kind, n in LEVELS.items()
+                    },
+                    {kind: np.full((n, n_src, n_tgt), 0.5) for kind, n in LEVELS.items()},
+                    {kind: np.full((n, n_src, n_tgt), 0.9997) for kind, n in LEVELS.items()},
+                    heads=np.full((2, N_LAYERS, 3, n_tgt, n_src), 0.5) if heads else None,
                 )
             )
         return blocks
@@ -80,7 +88,13 @@ def _write(reader, pairs, folder, monkeypatch, shard=3):
 
 
 def _manifest(folder, shards, n_pairs):
-    manifest = {"shards": shards, "views": list(FakeReader.views), "n_layers": N_LAYERS, "n_pairs": n_pairs}
+    manifest = {
+        "schema": SCHEMA,
+        "shards": shards,
+        "views": list(FakeReader.views),
+        "n_layers": N_LAYERS,
+        "n_pairs": n_pairs,
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -98,8 +112,32 @@ def test_blocks_come_back_in_order_and_skipped_pairs_are_counted(tmp_path, monke
         n = len(pairs[block.pair_id].src_words)
         assert block.attention.shape == (2, N_LAYERS, n + 1, n)
         np.testing.assert_allclose(block.attention, 1 / (1 + block.pair_id), rtol=1e-3)
-        np.testing.assert_array_equal(block.cost.ravel(), np.arange(block.cost.size))
-        assert block.attention.dtype == block.cost.dtype == block.cosine.dtype == np.float32
+        assert {kind: len(cost) for kind, cost in block.cost.items()} == LEVELS
+        for kind, cost in block.cost.items():
+            np.testing.assert_array_equal(cost.ravel(), np.arange(cost.size))
+            np.testing.assert_array_equal(block.cosine[kind], 0.5)
+            np.testing.assert_allclose(block.cosine_raw[kind], 0.9997, atol=1e-6)
+            assert cost.dtype == block.cosine[kind].dtype == block.cosine_raw[kind].dtype == np.float32
+        assert block.attention.dtype == np.float32
+        assert block.heads is block.norm is block.norm_heads is None
+
+
+def test_the_first_readable_pairs_keep_every_head(tmp_path, monkeypatch):
+    from pipeline.attention import engine
+    from pipeline.attention.store import read_blocks
+
+    pairs = _pairs([9, 2, 7, 1, 5, 3, 8])
+    pairs[1] = replace(pairs[1], src_words=("?",))
+    monkeypatch.setattr(engine, "PAIRS_A_SHARD", 3)
+    shards, _, n_read = engine.write_shards(
+        FakeReader(), pairs, tmp_path / "x", tokens_per_batch=64, advance=lambda n: None, heads_pairs=4
+    )
+    _manifest(tmp_path / "x", shards, n_read)
+    kept = [block.pair_id for block in read_blocks(tmp_path / "x", heads=True) if block.heads is not None]
+    assert kept == [0, 2, 3, 4]
+    assert all(block.heads is None for block in read_blocks(tmp_path / "x")), "not read unless asked"
+    (block,) = (block for block in read_blocks(tmp_path / "x", heads=True) if block.pair_id == 3)
+    assert block.heads.shape == (2, N_LAYERS, 3, 2, 1)
 
 
 def test_a_run_that_was_cut_off_goes_on_with_the_same_result(tmp_path, monkeypatch):
@@ -107,10 +145,10 @@ def test_a_run_that_was_cut_off_goes_on_with_the_same_result(tmp_path, monkeypat
     (whole, _, _), _ = _write(FakeReader(), pairs, tmp_path / "whole", monkeypatch)
 
     class Dies(FakeReader):
-        def read(self, examples):
+        def read(self, examples, *, heads=False):
             if any(e.pair_id >= 3 for e in examples):
                 raise KeyboardInterrupt
-            return super().read(examples)
+            return super().read(examples, heads=heads)
 
     with pytest.raises(KeyboardInterrupt):
         _write(Dies(), pairs, tmp_path / "cut", monkeypatch)
@@ -151,3 +189,12 @@ def test_moving_into_place_replaces_what_was_there(tmp_path):
     move_into_place(tmp_path / "new", tmp_path / "place" / "x")
     move_into_place(tmp_path / "place" / "x", tmp_path / "place" / "old")
     assert (tmp_path / "place" / "old" / "a").read_text() == "new"
+
+
+def test_blocks_of_another_edition_are_refused(tmp_path):
+    from pipeline.attention.store import read_manifest
+    from pipeline.errors import PipelineError
+
+    (tmp_path / "manifest.json").write_text('{"shards": {}, "translator": "mbert"}')
+    with pytest.raises(PipelineError, match=r"must say schema: \d, but it says None.*dvc repro --force extract@mbert"):
+        read_manifest(tmp_path)

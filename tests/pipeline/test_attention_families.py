@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-import yaml
 
 SRC, TGT = "a b c d e", "f g h"
 SMALL = {"vocab_size": 32, "max_position_embeddings": 40, "pad_token_id": 1, "eos_token_id": 2, "bos_token_id": 0}
@@ -20,8 +19,40 @@ BERT = SMALL | {
     "initializer_range": 0.5,
 }  # fmt: skip
 DISTIL = SMALL | {"dim": 8, "n_layers": 2, "n_heads": 2, "hidden_dim": 8, "initializer_range": 0.5}
-CROSS = {"bart": BART, "m2m_100": BART, "marian": BART, "mbart": BART, "mt5": T5, "pegasus": BART, "t5": T5}
-JOINT = {"bert": BERT, "camembert": BERT, "electra": BERT, "roberta": BERT, "xlm-roberta": BERT, "distilbert": DISTIL}
+MODERN = BERT | {"num_hidden_layers": 4, "local_attention": 64, "cls_token_id": 0, "sep_token_id": 2}
+EURO = BERT | {"num_key_value_heads": 2, "head_dim": 4}
+CROSS = {"bart": BART, "m2m_100": BART, "marian": BART, "mbart": BART, "mt5": T5, "pegasus": BART, "t5": T5, "umt5": T5}
+LLAMA = SMALL | {
+    "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 4,
+    "intermediate_size": 8,
+}  # fmt: skip
+LIKE_LLAMA = (
+    "cohere", "cohere2", "gemma", "gemma2", "gemma3_text", "gpt_neox", "granite", "llama", "mistral", "olmo2", "phi3",
+    "qwen2", "qwen3", "smollm3",
+)  # fmt: skip
+PROMPT = dict.fromkeys(LIKE_LLAMA, LLAMA) | {
+    "gpt2": {"n_embd": 8, "n_layer": 2, "n_head": 2, "vocab_size": 32, "n_positions": 40, "eos_token_id": 2},
+    "opt": LLAMA | {"ffn_dim": 8, "word_embed_proj_dim": 8},
+    "gpt_oss": LLAMA | {"num_local_experts": 2, "num_experts_per_tok": 1},
+    "gemma3n_text": LLAMA | {
+        "num_hidden_layers": 4, "num_kv_shared_layers": 2, "vocab_size_per_layer_input": 32, "laurel_rank": 2,
+        "hidden_size_per_layer_input": 4, "activation_sparsity_pattern": [0.0] * 4, "altup_num_inputs": 2,
+        "layer_types": ["sliding_attention", "full_attention"] * 2,
+    },
+    "gemma4_text": LLAMA | {
+        "vocab_size_per_layer_input": 32, "hidden_size_per_layer_input": 4, "num_kv_shared_layers": 0,
+        "layer_types": ["sliding_attention", "full_attention"],
+    },
+    "deepseek_v3": LLAMA | {
+        "num_key_value_heads": 2, "q_lora_rank": 4, "kv_lora_rank": 4, "qk_nope_head_dim": 2, "qk_rope_head_dim": 2,
+        "v_head_dim": 4, "n_routed_experts": 4, "n_group": 1, "topk_group": 1, "num_experts_per_tok": 2,
+        "moe_intermediate_size": 8, "first_k_dense_replace": 1,
+    },
+}  # fmt: skip
+JOINT = {
+    "bert": BERT, "camembert": BERT, "electra": BERT, "roberta": BERT, "xlm-roberta": BERT, "distilbert": DISTIL,
+    "modernbert": MODERN, "eurobert": EURO,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +77,10 @@ def tokenizer():
 
 
 def test_every_family_is_tested():
-    from pipeline.attention import load
+    from pipeline.attention.families import FAMILIES
 
-    families = yaml.safe_load((load.Path(load.__file__).parent / "families.yaml").read_text())
-    assert set(families["cross"]) == set(CROSS)
-    assert set(families["joint"]) == set(JOINT)
+    readable = {reads: {name for name, entry in FAMILIES[reads].items() if "module" in entry} for reads in FAMILIES}
+    assert readable == {"cross": set(CROSS), "joint": set(JOINT), "prompt": set(PROMPT)}
 
 
 def _pair():
@@ -70,7 +100,7 @@ def test_cross_attention_of(family, tokenizer, tmp_path):
     AutoModelForSeq2SeqLM.from_config(AutoConfig.for_model(family, **CROSS[family])).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     reader = CrossReader(load_translator(str(tmp_path), reads="cross", device="cpu", dtype="float64"))
-    (block,) = reader.read([reader.tokenise(_pair())])
+    (block,) = reader.read([reader.tokenise(_pair())], heads=True)
     eager = AutoModelForSeq2SeqLM.from_pretrained(tmp_path, attn_implementation="eager", dtype=torch.float64).eval()
     inputs, labels = tokenizer(SRC, return_tensors="pt"), tokenizer(text_target=TGT, return_tensors="pt")["input_ids"]
     start = eager.config.decoder_start_token_id
@@ -82,11 +112,26 @@ def test_cross_attention_of(family, tokenizer, tmp_path):
         )  # fmt: skip
     assert len(out.cross_attentions) == block.attention.shape[1] == 2
     for layer, attention in enumerate(out.cross_attentions):
-        mean = attention[0].mean(0)[:, 1:-1].numpy()
+        heads = attention[0][:, :, 1:-1].numpy()
         # The target reads <start> <s> f g h </s>; the step that predicts f is the one that reads <s>.
-        np.testing.assert_allclose(block.attention[0, layer], mean[1:4], atol=1e-12)
-        np.testing.assert_allclose(block.attention[1, layer], mean[2:5], atol=1e-12)
+        for view, steps in enumerate((slice(1, 4), slice(2, 5))):
+            np.testing.assert_allclose(block.heads[view, layer], heads[:, steps], atol=1e-12)
+            np.testing.assert_allclose(block.attention[view, layer], heads[:, steps].mean(0), atol=1e-12)
         assert attention.std() > 1e-4, "attention that is uniform would prove nothing"
+
+
+@pytest.mark.parametrize("family", PROMPT)
+def test_language_models_have_attention_in_each_layer(family):
+    from transformers import AutoConfig, AutoModel
+
+    from pipeline.attention.families import attention_modules, family_of
+
+    config = AutoConfig.for_model(family, **PROMPT[family])
+    with torch.device("meta"):
+        model = AutoModel.from_config(config)
+    modules = attention_modules(model, family_of("x", config, "prompt", None), "prompt")
+    assert list(modules) == list(range(1, config.num_hidden_layers + 1))
+    assert all("Attention" in type(module).__name__ for module in modules.values())
 
 
 @pytest.mark.parametrize("positions", ["continue", "restart"])
@@ -107,10 +152,10 @@ def test_joint_attention_of(family, positions, tokenizer, tmp_path):
             JointReader(translator, positions)
         return
     reader = JointReader(translator, positions)
-    (block,) = reader.read([reader.tokenise(_pair())])
+    (block,) = reader.read([reader.tokenise(_pair())], heads=True)
     eager = AutoModel.from_pretrained(tmp_path, attn_implementation="eager", dtype=torch.float64).eval()
     inputs = dict(tokenizer(SRC, TGT, return_tensors="pt"))
-    if family == "distilbert" or eager.config.type_vocab_size < 2:
+    if getattr(eager.config, "type_vocab_size", 0) < 2:
         del inputs["token_type_ids"]
     if positions == "restart":
         # <s> a b c d e </s> f g h </s>; the families of RoBERTa count from padding_idx + 1.
@@ -118,8 +163,115 @@ def test_joint_attention_of(family, positions, tokenizer, tmp_path):
         inputs["position_ids"] = torch.tensor([[*range(7), *range(1, 5)]]) + first
     with torch.no_grad():
         out = eager(**inputs, output_attentions=True)
+    exact = 1e-6 if family in {"modernbert", "eurobert"} else 1e-12  # the eager softmax of these is in 32 bits
     for layer, attention in enumerate(out.attentions):
-        mean = attention[0].mean(0).numpy()
-        np.testing.assert_allclose(block.attention[0, layer], mean[7:10, 1:6], atol=1e-12)
-        np.testing.assert_allclose(block.attention[1, layer], mean[1:6, 7:10].T, atol=1e-12)
+        heads = attention[0].numpy()
+        ways = heads[:, 7:10, 1:6], heads[:, 1:6, 7:10].transpose(0, 2, 1)
+        for view, way in enumerate(ways):
+            np.testing.assert_allclose(block.heads[view, layer], way, atol=exact)
+            np.testing.assert_allclose(block.attention[view, layer], way.mean(0), atol=exact)
         assert attention.std() > 1e-4, "attention that is uniform would prove nothing"
+
+
+def _save(family, settings, tokenizer, folder):
+    """Save a tiny model of a family in its own class with a head, if it has one."""
+    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+
+    from pipeline.attention.families import fitting
+
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(family, **settings)
+    auto = AutoModelForCausalLM if fitting(config) == "prompt" else AutoModel
+    auto.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def test_a_family_of_ones_own_reads_as_a_shipped_one(tokenizer, tmp_path):
+    from pipeline.attention.joint import JointReader
+    from pipeline.attention.load import load_translator
+    from pipeline.errors import PipelineError
+    from pipeline.params import Family
+
+    bert, ernie = (_save(family, BERT, tokenizer, tmp_path / family) for family in ("bert", "ernie"))
+    with pytest.raises(
+        PipelineError, match=r"family must be one of \['bert', .*got 'ernie'; say where .*family: {module: '"
+    ):
+        load_translator(ernie, reads="joint", device="cpu")
+    family = Family(module="encoder.layer.{layer}.attention.self", position=0)
+    one, other = (
+        JointReader(load_translator(name, reads="joint", device="cpu", dtype="float64", family=own), "restart")
+        for name, own in ((bert, None), (ernie, family))
+    )
+    for own, shipped in zip(other.translator.model.parameters(), one.translator.model.parameters(), strict=False):
+        assert own.isfinite().all() and shipped.isfinite().all()
+    (block,) = other.read([other.tokenise(_pair())])
+    assert other.translator.n_layers == 2 and other.translator.first_position == 0
+    assert block.attention.shape == one.read([one.tokenise(_pair())])[0].attention.shape
+
+
+def test_a_module_that_is_not_there_names_those_that_are_near(tokenizer, tmp_path):
+    from pipeline.attention.load import load_translator
+    from pipeline.errors import PipelineError
+    from pipeline.params import Family
+
+    folder = _save("bert", BERT, tokenizer, tmp_path)
+    match = (
+        r"translators\.family\.module: must name a module of each of 2 layers of BertModel, but "
+        r"'encoder\.layers\.{layer}\.attention\.self' gives encoder\.layers\.0\.attention\.self, which is not there; "
+        r"near names: .*encoder\.layer\.{layer}\.attention\.self"
+    )
+    with pytest.raises(PipelineError, match=match) as caught:
+        load_translator(
+            folder, reads="joint", device="cpu", family=Family(module="encoder.layers.{layer}.attention.self")
+        )
+    for near in str(caught.value).split("near names: ")[1].split(", "):
+        assert load_translator(folder, reads="joint", device="cpu", family=Family(module=near)).n_layers == 2
+
+
+@pytest.mark.parametrize(
+    ("family", "settings", "reads", "kind"),
+    [
+        ("llama", LLAMA, "cross", "a language model without an encoder"),
+        ("gpt2", PROMPT["gpt2"], "joint", "a language model without an encoder"),
+        ("bert", BERT, "prompt", "one encoder"),
+        ("bert", BERT, "cross", "one encoder"),
+    ],
+)
+def test_the_one_way_to_read_a_model_is_named_and_works(family, settings, reads, kind, tokenizer, tmp_path):
+    from pipeline.attention.load import load_translator
+    from pipeline.errors import PipelineError
+
+    folder = _save(family, settings, tokenizer, tmp_path)
+    with pytest.raises(PipelineError, match=rf"is {kind}, which reads '\w+', got '{reads}'; set reads: \w+") as caught:
+        load_translator(folder, reads=reads, device="cpu")
+    translator = load_translator(folder, reads=str(caught.value).rsplit(" ", 1)[1], device="cpu")
+    assert translator.n_layers == 2
+    assert not hasattr(translator.model, "lm_head"), "the head over the vocabulary is never computed"
+
+
+def test_what_cannot_be_read_says_why(tokenizer, tmp_path):
+    from pipeline.attention.families import FAMILIES
+    from pipeline.attention.load import load_translator
+    from pipeline.errors import PipelineError
+
+    folder = _save("deberta-v2", BERT, tokenizer, tmp_path)
+    with pytest.raises(PipelineError, match=r"family deberta-v2, which cannot be read: its attention .*; use one of"):
+        load_translator(folder, reads="joint", device="cpu")
+    assert {"deberta", "deberta-v2", "xlm"} <= {name for name, entry in FAMILIES["joint"].items() if "refused" in entry}
+
+
+@pytest.mark.parametrize(("reads", "family"), [
+    ("joint", "deberta"), ("joint", "deberta-v2"), ("joint", "xlm"), ("cross", "fsmt"), ("cross", "prophetnet"),
+    ("prompt", "bloom"), ("prompt", "falcon"), ("prompt", "mpt"), ("prompt", "xglm"),
+])  # fmt: skip
+def test_refused_families_still_bypass_the_attention_interface(reads, family):
+    """One that no longer does can be read: take it in."""
+    from transformers import AutoConfig, AutoModel
+
+    from pipeline.attention.families import FAMILIES
+
+    assert "refused" in FAMILIES[reads][family]
+    with torch.device("meta"):
+        model = AutoModel.from_config(AutoConfig.for_model(family))
+    assert not model._supports_attention_backend

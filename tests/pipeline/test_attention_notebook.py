@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.conventions import CORRECTED, NOTEBOOK
+from pipeline.conventions import CORRECTED, NOTEBOOK, STATES
 from tests.pipeline.test_attention_models import _means, _pool, _words_by_hand, folders, pairs  # noqa: F401
 
 
@@ -63,7 +63,7 @@ def test_cross_blocks_equal_the_plain_way(folders, pairs):
         states = out.encoder_last_hidden_state[0].numpy(), out.decoder_hidden_states
         for level in range(1, len(states[1])):
             plain = _token_costs(states[0], states[1][level][0].numpy(), owners[0], later, shape[::-1])
-            np.testing.assert_allclose(block.cost[level, :, :-1], plain[:, :-1], rtol=1e-9)
+            np.testing.assert_allclose(block.cost["input_step"][level, :, :-1], plain[:, :-1], rtol=1e-9)
         assert (block.special == 0).all(), "the only special token of the source is in its last word"
         np.testing.assert_allclose(block.src_pieces.sum(), inputs["input_ids"].shape[1])
 
@@ -89,7 +89,7 @@ def test_joint_cost_is_the_mean_over_token_pairs(folders, pairs):
         shape = len(pair.src_words), len(pair.tgt_words)
         for level, states in enumerate(out.hidden_states):
             plain = _token_costs(states[0].numpy(), states[0].numpy(), *owners, shape)
-            np.testing.assert_allclose(block.cost[level], plain, rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(block.cost["together"][level], plain, rtol=1e-9, atol=1e-9)
         for layer, attention in enumerate(out.attentions):
             plain = _pool(attention[0].mean(0).numpy(), owners[1], owners[0], *shape[::-1])
             np.testing.assert_allclose(block.attention[0, layer], plain, atol=1e-13)
@@ -101,8 +101,10 @@ def test_padding_changes_nothing_here_either(folders, pairs, name, reads):
     examples = [reader.tokenise(pair) for pair in pairs]
     for example, block in zip(examples, reader.read(examples), strict=True):
         (alone,) = reader.read([example])
-        for field in ("attention", "cost", "cosine", "special"):
+        for field in ("attention", "special"):
             np.testing.assert_allclose(getattr(block, field), getattr(alone, field), atol=1e-12)
+        for kind, cost in block.cost.items():
+            np.testing.assert_allclose(cost, alone.cost[kind], atol=1e-12)
 
 
 def test_the_manifest_says_which_convention(folders, pairs, tmp_path):
@@ -123,7 +125,9 @@ def test_the_manifest_says_which_convention(folders, pairs, tmp_path):
     assert seen["notebook"]["target_tokens"] == "source tokeniser"
     assert "not squared" in seen["notebook"]["cost"]
     assert seen["notebook"]["tokens_to_words"].endswith("the special token after the last word is given to it")
-    assert {key for key in seen["corrected"] if seen["corrected"][key] == seen["notebook"][key]} == {"heads"}
+    assert {key for key in seen["corrected"] if seen["corrected"][key] == seen["notebook"][key]} == {
+        "heads", *(f"states_{kind}" for kind in STATES["cross"])
+    }  # fmt: skip
 
 
 class TestLemmas:
@@ -280,11 +284,12 @@ def test_a_few_sentences_at_a_time_are_all_at_once(folders, pairs, monkeypatch, 
     from pipeline.attention import capture
 
     reader, _ = _readers(folders / name, reads, dtype="float64")
+    reader.translator.capture.weigh(reader.translator.model)
     examples = [reader.tokenise(pair) for pair in pairs]
     monkeypatch.setattr(capture, "IN_CACHE", 2**40)
-    whole = reader.read(examples)
+    whole = reader.read(examples, heads=True)
     for scores in (1, 2 * 4 * 15**2):  # one sentence, and about two
         monkeypatch.setattr(capture, "IN_CACHE", scores)
-        for one, other in zip(reader.read(examples), whole, strict=True):
-            for field in ("attention", "cost", "cosine", "special"):
+        for one, other in zip(reader.read(examples, heads=True), whole, strict=True):
+            for field in ("attention", "special", "heads", "norm", "norm_heads"):
                 np.testing.assert_allclose(getattr(one, field), getattr(other, field), atol=1e-12)

@@ -1,7 +1,9 @@
 """Which pairs are kept: a seeded order, reasons, hashes, and files that are the same each time."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ def numbered(n: int) -> TextRows:
     return TextRows("files", [f"sentence number {i}." for i in range(n)], [f"phrase numéro {i}." for i in range(n)])
 
 
-def sample(**changes: int) -> Sample:
+def sample(**changes: Any) -> Sample:
     return Sample(**{"n_pairs": 10, "seed": 1, "min_words": 3, "max_words": 6, "min_links": 1} | changes)
 
 
@@ -65,6 +67,117 @@ def test_every_reason_is_counted() -> None:
         10,
         10,
     )
+
+
+def rows(*pairs: tuple[str, str], **facts: Any) -> TextRows:
+    return TextRows("files", [src for src, _ in pairs], [tgt for _, tgt in pairs], **facts)
+
+
+def test_each_side_is_split_by_its_own_language() -> None:
+    """English takes the mark of l'art with art, French with l."""
+    both = ("we see l'art today.", "on voit l'art ici.")
+    (pair,), _ = select_pairs(rows(both), sample(max_words=9), **LANGS)
+    assert pair.src_words == ("we", "see", "l", "'art", "today", ".")
+    assert pair.tgt_words == ("on", "voit", "l'", "art", "ici", ".")
+    (pair,), _ = select_pairs(rows(both), sample(max_words=9), src_lang="fr", tgt_lang="en")
+    assert pair.src_words == ("we", "see", "l'", "art", "today", ".")
+    assert pair.tgt_words == ("on", "voit", "l", "'art", "ici", ".")
+
+
+def test_each_side_is_normalised_by_its_own_language() -> None:
+    """Spaces close after a French elision, and inside an English negation."""
+    (pair,), _ = select_pairs(rows(("we don 't say l' art", "on don 't dit l' art")), sample(max_words=9), **LANGS)
+    assert (pair.src_text, pair.tgt_text) == ("we don't say l' art", "on don 't dit l'art")
+
+
+def test_head_takes_the_first_rows_and_no_seed() -> None:
+    pairs, selection = select_pairs(numbered(100), sample(method="head", n_pairs=3), **LANGS)
+    assert [pair.pair_id for pair in pairs] == [0, 1, 2]
+    assert (selection["method"], selection["seed"]) == ("head", None)
+    _, selection = select_pairs(numbered(100), sample(method="rows", n_pairs=3, seed=7), **LANGS)
+    assert (selection["method"], selection["seed"]) == ("rows", 7)
+
+
+def test_digests_by_hand() -> None:
+    _, selection = select_pairs(numbered(12), sample(method="head", n_pairs=2), **LANGS)
+    assert selection["sha256_rows"] == hashlib.sha256(b"0\n1\n").hexdigest()
+    text = "sentence number 0.\nphrase numéro 0.\nsentence number 1.\nphrase numéro 1.\n"
+    assert selection["sha256_text"] == hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+class Described(TextRows):
+    """A source that knows more of its rows."""
+
+    def details(self, rows: np.ndarray) -> dict[str, object]:
+        assert rows.dtype == np.int64
+        return {"twice": [2 * row for row in rows.tolist()]}
+
+
+def test_what_the_source_says_of_itself_is_recorded() -> None:
+    plain = numbered(30)
+    source = Described("wmt14", plain.src, plain.tgt, files=(("a.en", "12"), ("a.fr", "34")), revision="abc")
+    pairs, selection = select_pairs(source, sample(n_pairs=4), **LANGS)
+    assert selection["twice"] == [2 * pair.pair_id for pair in pairs]
+    assert selection["files"] == [{"name": "a.en", "sha256": "12"}, {"name": "a.fr", "sha256": "34"}]
+    assert (selection["source"], selection["revision"]) == ("wmt14", "abc")
+    assert set(selection) == {
+        "source", "revision", "files", "n_rows", "method", "seed", "wanted", "kept", "short_by", "looked_at",
+        "dropped", "sha256_rows", "sha256_text", "twice",
+    }  # fmt: skip
+
+
+def test_a_pair_is_a_duplicate_by_both_sides() -> None:
+    found = [
+        ("one good sentence", "une bonne phrase"),
+        ("one good sentence", "une belle phrase"),
+        ("one fine sentence", "une bonne phrase"),
+        ("one good sentence", "une bonne phrase"),
+    ]
+    pairs, selection = select_pairs(rows(*found), sample(method="head"), **LANGS)
+    assert [pair.pair_id for pair in pairs] == [0, 1, 2]
+    assert selection["dropped"]["duplicate"] == 1
+
+
+@pytest.mark.parametrize(
+    ("n_src", "n_tgt", "reason"),
+    [
+        (3, 3, None), (6, 6, None), (3, 6, None),
+        (2, 3, "too_short"), (3, 2, "too_short"), (7, 6, "too_long"), (6, 7, "too_long"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("mark", [" .", "."])  # a mark of its own counts as it does behind a word
+def test_limits_are_part_of_the_range(n_src: int, n_tgt: int, reason: str | None, mark: str) -> None:
+    other = ("one good sentence", "une bonne phrase")
+    pair = (" ".join(["word"] * (n_src - 1)) + mark, " ".join(["mot"] * (n_tgt - 1)) + mark)
+    pairs, selection = select_pairs(rows(other, pair), sample(method="head"), **LANGS)
+    assert [pair.pair_id for pair in pairs] == ([0] if reason else [0, 1])
+    assert {name: n for name, n in selection["dropped"].items() if n} == ({reason: 1} if reason else {})
+
+
+class Counting(TextRows):
+    """A source that remembers how many rows each call asked for."""
+
+    def fetch(self, rows: np.ndarray) -> Iterator[tuple[int, str, str]]:
+        calls.append(len(rows))
+        return super().fetch(rows)
+
+
+calls: list[int] = []
+
+
+def test_few_rows_are_fetched_that_are_not_kept() -> None:
+    """A quarter more than wanted; then a quarter more than the share kept so far says; never fewer than a hundred."""
+    calls.clear()
+    plain = numbered(2000)
+    select_pairs(Counting("files", plain.src, plain.tgt), sample(n_pairs=200), **LANGS)
+    assert calls == [250]
+    calls.clear()
+    select_pairs(Counting("files", plain.src, plain.tgt), sample(n_pairs=8), **LANGS)
+    assert calls == [100]
+    calls.clear()
+    half = [text if i % 2 else "short" for i, text in enumerate(plain.src)]
+    select_pairs(Counting("files", half, plain.tgt), sample(n_pairs=400, method="head"), **LANGS)
+    assert calls == [500, 375]  # 250 kept of 500: 150 more need 300, and a quarter
 
 
 def test_words_that_do_not_spell_their_text_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

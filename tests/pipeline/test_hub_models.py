@@ -273,6 +273,24 @@ class TestOldWeights:
         assert torch.equal(_weights(_load("models/old")), _weights(_load(str(tiny))))
         convert(name, "models/old")  # once more over itself
 
+    @pytest.mark.parametrize("architecture", ["BertForMaskedLM", "Unknown", "pipeline"])
+    def test_the_head_that_was_saved_is_kept(self, tiny, tmp_path, architecture):
+        from safetensors.torch import load_file
+        from transformers import BertConfig, BertForMaskedLM
+
+        from pipeline.attention.convert import convert
+
+        old = tmp_path / "old"
+        model = BertForMaskedLM(BertConfig.from_pretrained(tiny))
+        model.save_pretrained(old)
+        (old / "model.safetensors").unlink()
+        torch.save(model.state_dict(), old / "pytorch_model.bin")
+        config = json.loads((old / "config.json").read_text())
+        (old / "config.json").write_text(json.dumps(config | {"architectures": [architecture]}))
+        convert(str(old), tmp_path / "new")
+        kept = "cls.predictions.transform.dense.weight" in load_file(tmp_path / "new" / "model.safetensors")
+        assert kept == (architecture == "BertForMaskedLM")
+
     def test_code_in_the_weights_never_runs(self, old, hub, tmp_path):
         from pipeline.attention.convert import convert
         from pipeline.errors import PipelineError

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline._output import SCHEMA
 from pipeline.errors import PipelineError
 from pipeline.params import Params
 from pipeline.report.provenance import parameters_yaml
@@ -317,6 +318,7 @@ def test_the_stage_writes_what_it_promises(tmp_path, monkeypatch, capsys, learne
     assert capsys.readouterr().err == "learn: engineered: 3 of 3 seeds trained\n"
     folder = tmp_path / "reports" / "metrics" / "learn"
     written = [json.loads((folder / f"engineered{end}.json").read_text(encoding="utf-8")) for end in ("", "_maps")]
+    assert [found.pop("schema") for found in written] == [SCHEMA, SCHEMA]
     assert written == json.loads(json.dumps(learned.whole))
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["dvclive"]
 
@@ -334,7 +336,8 @@ def test_what_cannot_be_written_is_not_trained_again(tmp_path, monkeypatch, lear
     monkeypatch.setattr(stage, "track", lambda *_: counted(steps))
     stage.main("engineered")
     written = tmp_path / "reports" / "metrics" / "learn" / "engineered.json"
-    assert steps == [] and json.loads(written.read_text(encoding="utf-8")) == json.loads(json.dumps(learned.whole[0]))
+    expected = {"schema": SCHEMA, **json.loads(json.dumps(learned.whole[0]))}
+    assert steps == [] and json.loads(written.read_text(encoding="utf-8")) == expected
 
 
 def test_numbers_that_are_none_are_null(tmp_path, learned):
@@ -345,7 +348,7 @@ def test_numbers_that_are_none_are_null(tmp_path, learned):
     assert "NaN" not in (tmp_path / "engineered.json").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["learn", "learn_claims"])
+@pytest.mark.parametrize("name", ["synthetic.learn", "verdicts.training"])
 def test_examples_in_the_docstrings_run(name):
-    failed, tried = doctest.testmod(importlib.import_module(f"pipeline.synthetic.{name}"))
+    failed, tried = doctest.testmod(importlib.import_module(f"pipeline.{name}"))
     assert failed == 0 and tried > 0

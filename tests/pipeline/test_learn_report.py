@@ -8,12 +8,16 @@ from statistics import median
 import pandas as pd
 import pytest
 
+from pipeline._output import SCHEMA
+from pipeline.claims import decide, read_claims
 from pipeline.errors import PipelineError
-from pipeline.report import descent_figure, learning_figures, sections
-from pipeline.report.learning_blocks import NOTHING, learning_section, read_learned
+from pipeline.report import descent_figure, learning_blocks, learning_figures, sections
+from pipeline.report.learning_blocks import learning_section
 from pipeline.report.render import build
 from pipeline.report.style import Drawing
 from pipeline.report.wording import number
+from pipeline.verdicts.join import write_verdicts
+from pipeline.verdicts.training import learning_estimates, merge_learn
 from tests.pipeline.learn_factory import learned  # noqa: F401 - a fixture
 from tests.pipeline.report_factory import measured  # noqa: F401 - a fixture
 
@@ -53,10 +57,13 @@ def metrics(*seeds, prompt="engineered", control=1e-3, unseeing=(0.4, 0.3), unse
 
 
 def claimed(*prompts):
-    from pipeline.synthetic.learn_claims import learning_claims
+    rows = learning_estimates({one["prompt"]: one for one in prompts})
+    return {claim.id: claim for claim in decide(rows, level=0.95)}
 
-    found = {claim.id: claim for claim in learning_claims({one["prompt"]: one for one in prompts})}
-    return found
+
+def read_learned(folder):
+    """Return what the page reads of learning."""
+    return learning_blocks.read_learned(read_claims(folder / "claims.json"), folder)
 
 
 @pytest.mark.parametrize(
@@ -73,40 +80,42 @@ def claimed(*prompts):
 )
 def test_a_claim_fails_on_its_own_number_and_on_no_other(name, changed, value):
     holds, fails = claimed(metrics(seed())), claimed(metrics(seed(**changed)))
-    assert {claim.verdict for claim in holds.values()} == {"holds"}
-    assert [claim.id for claim in fails.values() if claim.verdict == "fails"] == [name]
-    assert fails[name].value == pytest.approx(value)
+    assert {claim.verdict for claim in holds.values()} == {"supported"}
+    assert [claim.id for claim in fails.values() if claim.verdict == "not supported"] == [name]
+    assert fails[name].limit.value == pytest.approx(value)
 
 
-@pytest.mark.parametrize(("loss", "value", "verdict"), [((0.02, 0.03), 10.0, "holds"), ((0.03, 0.01), 5.0, "fails")])
+@pytest.mark.parametrize(
+    ("loss", "value", "verdict"), [((0.02, 0.03), 10.0, "supported"), ((0.03, 0.01), 5.0, "not supported")]
+)
 def test_the_loss_is_held_against_the_better_of_two_answers_that_never_look(loss, value, verdict):
     claim = claimed(metrics(seed(other=2e-3), unseeing_loss=loss))["learning_looks_at_x"]
-    assert (claim.verdict, claim.value) == (verdict, pytest.approx(value))
+    assert (claim.verdict, claim.limit.value) == (verdict, pytest.approx(value))
 
 
 @pytest.mark.parametrize(("points", "floor"), [((0.4, 0.3), 0.4), ((0.3, 0.5), 0.5), ((0.0, 0.0), 1 / 9)])
 def test_an_unseen_size_is_held_against_the_best_that_needs_no_x(points, floor):
     claim = claimed(metrics(seed(points=0.8), unseeing=points))["learning_unseen_size"]
-    assert claim.value == pytest.approx(0.8 - floor)
+    assert claim.limit.value == pytest.approx(0.8 - floor)
     assert f"never look at x ({floor:.2f})" in claim.statement
 
 
 def test_a_model_that_copies_y_where_that_is_right_supports_neither():
     found = claimed(metrics(seed(points=1.0, other=0.03), unseeing=(1.0, 1.0), unseeing_loss=(0.02, 0.1)))
-    assert [name for name, claim in found.items() if claim.verdict == "fails"] == [
+    assert [name for name, claim in found.items() if claim.verdict == "not supported"] == [
         "learning_looks_at_x", "learning_unseen_size",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("plain", "verdict"), [(2e-3, "holds"), (5e-4, "fails")])
+@pytest.mark.parametrize(("plain", "verdict"), [(2e-3, "supported"), (5e-4, "not supported")])
 def test_prompts_are_compared_by_their_loss_on_fresh_problems(plain, verdict):
     claim = claimed(metrics(seed()), metrics(seed(fresh=plain), prompt="plain"))["learning_prompt"]
-    assert (claim.verdict, claim.value) == (verdict, pytest.approx(plain / 1e-4))
+    assert (claim.verdict, claim.limit.value) == (verdict, pytest.approx(plain / 1e-4))
 
 
 def test_a_claim_takes_the_middle_seed_and_leaves_out_the_dead():
     claim = claimed(metrics(seed(r2=0.1), DEAD, seed(r2=0.7), seed(r2=0.99)))["learning_is_descent"]
-    assert (claim.value, claim.setting["seeds"]) == (0.7, 3)
+    assert (claim.limit.value, claim.limit.setting["seeds"]) == (0.7, 3)
 
 
 def test_without_the_engineered_prompt_nothing_is_claimed_of_layers():
@@ -121,12 +130,13 @@ def test_without_the_unseen_size_nothing_is_claimed_of_it():
 
 # The loss that the notebook printed after 1,000 steps, twice that, a third of it.
 @pytest.mark.parametrize(
-    ("loss", "verdict", "value"), [(2.9e-3, "holds", 1.0), (5.7e-3, "holds", 2.0), (9.6e-4, "fails", 3.0)]
+    ("loss", "verdict", "value"),
+    [(2.9e-3, "supported", 1.0), (5.7e-3, "supported", 2.0), (9.6e-4, "not supported", 3.0)],
 )
 def test_losses_are_held_against_the_printed_ones(loss, verdict, value):
     claim = claimed(metrics(seed(loss={"0": 0.2, "950": 1.0, "1000": loss, "1050": loss / 2})))
     found = claim["learning_notebook_engineered_1000"]
-    assert (found.verdict, found.value) == (verdict, pytest.approx(value, rel=0.02))
+    assert (found.verdict, found.limit.value) == (verdict, pytest.approx(value, rel=0.02))
     assert "learning_notebook_engineered_2000" not in claim
 
 
@@ -134,7 +144,7 @@ def test_the_plain_prompt_that_is_held_against_the_printed_one_is_the_notebooks(
     loss = {"1000": 3.985447e-2}
     assert not [name for name in claimed(metrics(seed(loss=loss), prompt="plain")) if "notebook" in name]
     found = claimed(metrics(seed(loss=loss), prompt="plain_notebook"))["learning_notebook_plain_notebook_1000"]
-    assert found.value == pytest.approx(1.0) and "on the plain_notebook prompt" in found.statement
+    assert found.limit.value == pytest.approx(1.0) and "on the plain_notebook prompt" in found.statement
 
 
 @pytest.mark.parametrize(
@@ -149,11 +159,9 @@ def test_losses_of_other_settings_are_not(other):
 
 
 def test_merging_passes_over_maps_and_keeps_printed_losses_where_they_apply(tmp_path):
-    from pipeline.synthetic.learn_claims import merge_learn
-
     loss = {"0": 0.2, "1000": 3e-3}
     for one in (metrics(seed(loss=loss), DEAD), metrics(seed(fresh=0.1), prompt="plain", batch=64)):
-        (tmp_path / f"{one['prompt']}.json").write_text(json.dumps(one), encoding="utf-8")
+        (tmp_path / f"{one['prompt']}.json").write_text(json.dumps({"schema": SCHEMA, **one}), encoding="utf-8")
     (tmp_path / "engineered_maps.json").write_text("{}", encoding="utf-8")
     merged = merge_learn(tmp_path.glob("*.json"))
     assert merged["prompts"].keys() == {"engineered", "plain"}
@@ -161,7 +169,8 @@ def test_merging_passes_over_maps_and_keeps_printed_losses_where_they_apply(tmp_
     assert merged["published_loss"]["engineered"]["1000"] == 0.00287696
     ours = merged["loss_at_step"]["engineered"]
     assert (ours["0"], ours["1000"], ours["2000"]) == ([0.2], [3e-3], [])
-    assert {"learning_prompt", "learning_notebook_engineered_1000"} < {claim["id"] for claim in merged["claims"]}
+    rows = {row.id for row in learning_estimates(merged["prompts"])}
+    assert {"learning_prompt", "learning_notebook_engineered_1000"} < rows
 
 
 @pytest.fixture
@@ -185,8 +194,8 @@ def as_notebook(written, losses):
 
 
 def test_a_section_of_nothing_says_that_it_has_not_run(tmp_path):
-    assert read_learned(tmp_path) == NOTHING
-    assert not learning_section(NOTHING, tmp_path).ran
+    write_verdicts(tmp_path, [], level=0.95)
+    assert not learning_section(read_learned(tmp_path), tmp_path).ran
 
 
 def test_missing_maps_are_named(learned, undrawn, tmp_path):
@@ -296,7 +305,7 @@ def test_the_finding_is_the_median_of_the_seeds_that_live(learned, undrawn):
 def test_the_finding_about_descent_is_the_number_of_the_claim(learned, undrawn):
     merged = read_learned(learned.folder)
     finding = descent_figure.descent_figure(merged).finding
-    values = {claim["id"]: claim["value"] for claim in merged["claims"]}
+    values = {claim.id: claim.limit.value for claim in merged["claims"]}
     assert f"descent on the dual {number(values['learning_is_descent'], 2)} (before" in finding
     assert f"P with Table 2 {number(values['learning_finds_construction'], 2)} (before" in finding
     fits = [
@@ -315,8 +324,11 @@ def test_printed_losses_stand_beside_ours_under_the_notebooks_settings_only(lear
     folder = tmp_path / "learn"
     folder.mkdir()
     one = json.loads(json.dumps(learned.partial[0]))
-    (folder / "engineered.json").write_text(json.dumps(as_notebook(one, [4e-3, 6e-3])), encoding="utf-8")
-    (folder / "engineered_maps.json").write_text(json.dumps(learned.partial[1]), encoding="utf-8")
+    (folder / "engineered.json").write_text(
+        json.dumps({"schema": SCHEMA, **as_notebook(one, [4e-3, 6e-3])}), encoding="utf-8"
+    )
+    (folder / "engineered_maps.json").write_text(json.dumps({"schema": SCHEMA, **learned.partial[1]}), encoding="utf-8")
+    write_verdicts(tmp_path, [], level=0.95)
     found = learning_section(read_learned(tmp_path), tmp_path).blocks[0]
     assert found.table.rows[-1] == ["engineered", "1,000", "0.0029", "0.005 [0.004, 0.006]", "1.74"]
     assert "Open circles" in " ".join(found.caption)
@@ -327,6 +339,7 @@ def test_one_prompt_alone_makes_a_section(learned, undrawn, tmp_path):
     (tmp_path / "learn").mkdir()
     for path in (learned.folder / "learn").glob("plain*.json"):
         (tmp_path / "learn" / path.name).write_bytes(path.read_bytes())
+    write_verdicts(tmp_path, [], level=0.95)
     section = learning_section(read_learned(tmp_path), tmp_path)
     assert len(section.blocks) == 5 and section.tables[0].rows == []
     assert "No seed diverged." in section.lead[0]
@@ -340,8 +353,8 @@ def test_the_page_holds_the_section_and_its_numbers_in_one_file(learned, measure
         for path in source.rglob("*.*"):
             (folder / path.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
             (folder / path.relative_to(source)).write_bytes(path.read_bytes())
+    write_verdicts(folder, list(measured.project.params.translators), level=0.95)
     build(measured.project.params, folder, measured.project.data, tmp_path / "out")
     text = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "1 of 3 on the engineered prompt" in text and "nothing in <code>reports/metrics/learn</code>" not in text
-    assert json.loads((tmp_path / "out" / "metrics" / "learn.json").read_text(encoding="utf-8")) == read_learned(folder)
     assert {path.stem for path in (tmp_path / "out" / "figures").iterdir()} == set(STEMS)

@@ -4,7 +4,6 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.alignment.gold import read_gold
 from pipeline.corpus.files import read_lines
-from pipeline.corpus.gold import read_gold_pairs
+from pipeline.corpus.gold import read_gold_set
 from pipeline.corpus.pairs import SentencePair
+from pipeline.corpus.pharaoh import GoldLinks
 from pipeline.corpus.words import normalise, split_words
 from pipeline.errors import PipelineError
 from pipeline.lexicon.files import Lexicon, read_lexicon
@@ -214,11 +213,6 @@ def test_a_dictionary_without_hits_is_an_error() -> None:
     assert link_pairs([pair("a a", "un")], look_up("a un"), policy="one_to_one")[0].n_ambiguous == 2
 
 
-class HandMadeLinks(NamedTuple):
-    sure: np.ndarray
-    possible: np.ndarray
-
-
 def test_label_noise_by_hand() -> None:
     items = [
         PairLinks(0, np.array([[0, 0], [1, 1], [2, 0]]), 0, 0, 0, 0),
@@ -226,9 +220,9 @@ def test_label_noise_by_hand() -> None:
     ]
     nothing = np.zeros((0, 2), dtype=np.int64)
     gold = {
-        0: HandMadeLinks(sure=np.array([[0, 0], [3, 3]]), possible=np.array([[1, 1]])),
-        3: HandMadeLinks(sure=nothing, possible=nothing),
-        5: HandMadeLinks(sure=np.array([[0, 0]]), possible=nothing),
+        0: GoldLinks(sure=np.array([[0, 0], [3, 3]]), possible=np.array([[1, 1]])),
+        3: GoldLinks(sure=nothing, possible=nothing),
+        5: GoldLinks(sure=np.array([[0, 0]]), possible=nothing),
     }
     expected = {"n_pairs": 2, "n_links": 4, "sure": 0.25, "sure_or_possible": 0.5}
     assert compare_with_gold(items, gold) == expected
@@ -250,11 +244,11 @@ def test_how_right_the_links_are(
     """Unique links must be right in 80 % and more (sure), those of the first occurrence in clearly fewer."""
     folder = shared_data / "gold/hansards"
     gold = Gold(text=str(folder / "enfr.src-tgt"), links=str(folder / "enfr.gold"), base=1)
-    pairs = read_gold_pairs(gold, src_lang="en", tgt_lang="fr")
+    hansards = read_gold_set(gold, src_lang="en", tgt_lang="fr")
     muse = read_lexicon(shared_data / "muse/en-fr.txt")
     how = LookUp.make(muse, lemmas="simplemma", src_lang="en", tgt_lang="fr")
-    found = link_pairs(pairs, how, policy=policy)
-    quality = compare_with_gold(found, read_gold(gold.links, base=1))
+    found = link_pairs([item.pair for item in hansards], how, policy=policy)
+    quality = compare_with_gold(found, {item.pair.pair_id: item.links for item in hansards})
     assert quality["n_links"] > n_links
     assert sure[0] < quality["sure"] < sure[1]
     assert either[0] < quality["sure_or_possible"] < either[1]

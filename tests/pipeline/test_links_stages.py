@@ -15,12 +15,16 @@ import pipeline.stages.corpus as corpus
 import pipeline.stages.links as links
 from pipeline import stages
 from pipeline._output import replacing, write_json
+from pipeline.corpus.gold import read_gold
 from pipeline.corpus.pairs import read_pairs
 from pipeline.errors import PipelineError
 from pipeline.lexicon.links import read_links
 from pipeline.params import Params
 
 Blocks = dict[str, dict | None]
+
+
+CORPUS, LINKS = "reports/metrics/corpus.json", "reports/metrics/links.json"
 
 
 class Project:
@@ -56,9 +60,8 @@ class Project:
         return err
 
     def files(self) -> dict[str, bytes]:
-        data = self.folder / "data"
-        made = [path for path in data.rglob("*") if path.is_file() and "demo" not in path.parts]
-        return {str(path.relative_to(data)): path.read_bytes() for path in made}
+        made = [path for top in ("data", "reports") for path in (self.folder / top).rglob("*") if path.is_file()]
+        return {str(path.relative_to(self.folder)): path.read_bytes() for path in made if "demo" not in path.parts}
 
 
 @pytest.fixture
@@ -71,14 +74,14 @@ def test_the_demo_twice_gives_the_same_bytes(user: Project) -> None:
     user.write()
     said = [user.run(stage) for stage in (corpus, links)]
     first = user.files()
-    names = ["corpus/gold.parquet", "corpus/pairs.parquet", "corpus/selection.json"]
-    assert sorted(first) == [*names, "links/links.parquet", "links/summary.json"]
+    names = ["data/corpus/gold.parquet", "data/corpus/pairs.parquet", "data/links/links.parquet"]
+    assert sorted(first) == [*names, CORPUS, LINKS]
     assert str(user.folder).encode() not in b"".join(first.values())
     pairs = read_pairs(user.folder / "data/corpus/pairs.parquet")
     assert len(pairs) == Params().sample.n_pairs
     assert f"kept {len(pairs)} pairs" in said[0]
     assert set(read_links(user.folder / "data/links/links.parquet")) == {pair.pair_id for pair in pairs}
-    summary = json.loads(first["links/summary.json"])
+    summary = json.loads(first[LINKS])
     assert summary["n_pairs_used"] > 0.95 * len(pairs)
     assert summary["gold"]["sure"] > 0.9
     assert f"{summary['n_links']} links" in said[1]
@@ -102,19 +105,19 @@ def test_stages_run_as_scripts(user: Project) -> None:
 def test_fewer_rows_than_wanted_are_all_kept_and_it_is_said(user: Project) -> None:
     user.write(sample={"n_pairs": 10_000}, gold=None)
     said = user.run(corpus)
-    selection = json.loads(user.files()["corpus/selection.json"])
+    selection = json.loads(user.files()[CORPUS])
     assert selection["short_by"] == 10_000 - selection["kept"] > 0
     assert f"{selection['short_by']} fewer than sample.n_pairs" in said
-    assert "corpus/gold.parquet" not in user.files()
+    assert read_gold(user.folder / "data/corpus/gold.parquet") == []
 
 
 def test_no_gold_set_leaves_no_old_one_behind(user: Project) -> None:
     user.write(sample={"n_pairs": 5})
     user.run(corpus)
-    assert "corpus/gold.parquet" in user.files()
+    assert read_gold(user.folder / "data/corpus/gold.parquet")
     user.write(sample={"n_pairs": 5}, gold=None)
     user.run(corpus)
-    assert "corpus/gold.parquet" not in user.files()
+    assert read_gold(user.folder / "data/corpus/gold.parquet") == []
 
 
 def text_files(user: Project, src: bytes, tgt: bytes) -> Blocks:

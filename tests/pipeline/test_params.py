@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from pipeline.errors import PipelineError
 from pipeline.params import Params, load_params, named_paths
 
-SHIPPED = ("params.yaml", "params/paper.yaml", "params/newstest.yaml")
+SHIPPED = ("params.yaml", "params/demo.yaml", "params/paper.yaml", "params/newstest.yaml", "params/e5.yaml")
 FILES = {"source": "files", "src": ["a.en"], "tgt": ["a.fr"]}
 
 
@@ -48,9 +48,17 @@ def test_shipped_files_load_and_hold_every_key(project: Path, name: str) -> None
     raw = raw_yaml(project / name)
     assert list(raw) == list(Params.model_fields)
     for block, value in json.loads(params.model_dump_json()).items():
-        entries = value.values() if block == "translators" else [value]
-        given = raw[block].values() if block == "translators" else [raw[block]]
-        assert [list(entry) for entry in entries] == [list(entry) for entry in given], block
+        if not isinstance(value, dict):
+            assert value == raw[block]
+            continue
+        entries = list(value.values() if block == "translators" else [value])
+        given = list(raw[block].values() if block == "translators" else [raw[block]])
+        assert list(entries[0]) == list(given[0]), block
+        # Of the translators the first shows every key, the others at least those that are set.
+        assert all(
+            {key for key in entry if entry[key] is not None} <= set(own)
+            for entry, own in zip(entries, given, strict=True)
+        )
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -78,6 +86,13 @@ def test_the_paper_is_pinned_and_the_newstest_is_the_demo_on_other_text(project:
     assert news.translators == Params().translators
     assert news.gold is not None
     assert (news.sample.n_pairs, news.align.transport_pairs, news.gold.base) == (2_000, 500, 1)
+
+
+def test_the_encoder_differs_from_the_newstest_in_its_model_only(project: Path) -> None:
+    news, encoder = (load_params(project / f"params/{name}.yaml", check_paths=False) for name in ("newstest", "e5"))
+    assert encoder.model_copy(update={"translators": news.translators}) == news
+    (model,) = encoder.translators.values()
+    assert (model.reads, model.positions, model.is_folder) == ("joint", "continue", False)
 
 
 @pytest.mark.realdata
@@ -240,7 +255,10 @@ def test_a_missing_block_is_named(tmp_path: Path) -> None:
     raw = json.loads(path.read_text(encoding="utf-8"))
     del raw["gold"]
     path.write_text(json.dumps(raw), encoding="utf-8")
-    with pytest.raises(PipelineError, match=r"params\.yaml: gold: this block is missing; copy it"):
+    with pytest.raises(
+        PipelineError,
+        match=r"params\.yaml: gold: this block is missing; run `python -m pipeline validate --fill .*params\.yaml`",
+    ):
         load_params(path, check_paths=False)
 
 

@@ -1,85 +1,59 @@
-"""The explorer's data: right to 0.004, small, and harmless inside a script element."""
+"""The explorer's data on the page: joined over translators, small, and harmless inside a script element."""
 
-import base64
 import json
+import shutil
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
-from pipeline.alignment.gold import GoldLinks
-from pipeline.attention.store import read_blocks
-from pipeline.conventions import CORRECTED
-from pipeline.corpus.pairs import SentencePair, read_pairs
-from pipeline.lexicon.links import read_links
-from pipeline.report.explorer import build_explorer, linked_words, pack, script_json
+from pipeline.errors import PipelineError
+from pipeline.report.explorer import linked_words, read_explorer, script_json
 from tests.pipeline.report_factory import measured  # noqa: F401 - a fixture
 
 
-def _build(measured, *, n_pairs=4, gold=None, extra=(), **options):
-    project = measured.project
-    pairs = read_pairs(project.data / "corpus" / "pairs.parquet")
-    return build_explorer(
-        [*extra, *pairs],
-        read_links(project.data / "links" / "links.parquet"),
-        gold or {},
-        {name: project.data / "attention" / name / "trained" for name in project.params.translators},
-        convention=CORRECTED,
-        n_pairs=n_pairs,
-        **options,
-    )
+def _folders(measured):
+    return {name: measured.project.data / "explorer" / name for name in measured.project.params.translators}
 
 
-@given(arrays(np.float32, (1, 2, 3, 2), elements=st.floats(0, 1, width=32)))
-def test_packing_loses_little(attention):
-    restored = (pack(attention) / 255.0) ** 2
-    assert np.abs(restored - attention).max() <= 0.004
-
-
-def test_masses_can_be_read_back(measured):
-    explorer = _build(measured)
-    blocks = list(read_blocks(measured.project.data / "attention" / "mini-mbert" / "trained"))
-    packed = explorer.translators[1]["blocks"]
-    assert len(packed) == len(explorer.pairs) == 4
-    for block, text in zip(blocks, packed, strict=False):
-        restored = (np.frombuffer(base64.b64decode(text), np.uint8) / 255.0) ** 2
-        assert np.abs(restored.reshape(block.attention.shape) - block.attention).max() <= 0.004
+def _read(measured, **options):
+    return read_explorer(_folders(measured), n_wanted=6, **options)
 
 
 def test_views_layers_and_links_are_told(measured):
-    explorer = _build(measured)
+    explorer = _read(measured)
     marian, mbert = explorer.translators
     assert [view["id"] for view in marian["views"]] == ["output_step", "input_step"]
-    assert [view["id"] for view in mbert["views"]] == ["tgt_to_src", "src_to_tgt"]
+    assert [view["query_side"] for view in mbert["views"]] == ["tgt", "src"]
     assert marian["layers"] == measured.project.n_layers
-    entry = explorer.pairs[0]
-    assert len(entry["links"]) == 5 and entry["gold"] is None
+    assert len(marian["blocks"]) == len(mbert["blocks"]) == len(explorer.pairs) == 6
+    entry = explorer.pairs[1]
+    assert len(entry["links"]) == 5
     assert f"{entry['src'][entry['links'][0][0]]} – {entry['tgt'][entry['links'][0][1]]}" in linked_words(entry)
-
-
-def test_hand_made_links_are_found_by_the_words(measured):
-    pair = read_pairs(measured.project.data / "corpus" / "pairs.parquet")[1]
-    links = GoldLinks(np.array([[0, 1]]), np.array([[1, 0], [2, 2]]))
-    explorer = _build(measured, gold={(pair.src_words, pair.tgt_words): links})
-    assert [entry["gold"] for entry in explorer.pairs[:2]] == [None, {"sure": [[0, 1]], "possible": [[1, 0], [2, 2]]}]
-
-
-def test_a_pair_that_was_not_read_is_null(measured):
-    stranger = SentencePair(10_000, "a b", "c d", ("a", "b"), ("c", "d"))
-    explorer = _build(measured, n_pairs=2, extra=[stranger])
-    assert [blocks is None for blocks in explorer.translators[0]["blocks"]] == [True, False]
-    assert explorer.pairs[0]["links"] == []
+    assert len(explorer.pairs[0]["gold"]["sure"]) == 5, "found by the words"
 
 
 def test_pairs_that_do_not_fit_are_left_out(measured):
-    full = _build(measured, n_pairs=6)
-    small = _build(measured, n_pairs=6, budget=len(full.as_json()) // 2)
+    full = _read(measured)
+    small = _read(measured, budget=len(full.as_json()) // 2)
     assert 0 < len(small.pairs) < len(full.pairs) == 6
     assert small.n_wanted == 6 and small.n_selected == 12
     assert [len(t["blocks"]) for t in small.translators] == [len(small.pairs)] * 2
-    assert _build(measured, budget=0).pairs == []
+    assert _read(measured, budget=0).pairs == []
+
+
+def test_translators_must_show_the_same_pairs(measured, tmp_path):
+    folders = _folders(measured)
+    shutil.copytree(folders["mini-mbert"], tmp_path / "mini-mbert")
+    file = tmp_path / "mini-mbert" / "explorer.json"
+    other = json.loads(file.read_text())
+    other["pairs"].reverse()
+    file.write_text(json.dumps(other))
+    with pytest.raises(PipelineError, match=r"data/explorer/mini-mbert: must show the pairs of the other translators"):
+        read_explorer({**folders, "mini-mbert": tmp_path / "mini-mbert"}, n_wanted=6)
+    file.write_text(json.dumps({**other, "schema": 1}))
+    with pytest.raises(PipelineError, match=r"must say schema: \d, but it says 1.*--force align@mini-mbert"):
+        read_explorer({**folders, "mini-mbert": tmp_path / "mini-mbert"}, n_wanted=6)
 
 
 @given(st.text())

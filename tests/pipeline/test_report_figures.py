@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from pipeline.report import wording
-from pipeline.report.figures import Curves, published_values
+from pipeline.report.figures import Curves, correspondence, published_values
 from pipeline.report.heatmaps import example_layers
 from pipeline.report.style import NARROW, WIDE, Layout, draw, inline_svg, label_right, panels, spread
 from tests.pipeline.report_factory import measured  # noqa: F401 - a fixture
@@ -118,6 +118,23 @@ def test_published_values_only_beside_the_papers_model_data_and_convention(measu
     elsewhere = replace(mbert, corpus=mbert.corpus.model_copy(update={"source": "files"}))
     fewer = measured.with_summary(mbert, signature={**mbert.summary["signature"], "min_links": 3})
     assert published_values(elsewhere, "figure7") == published_values(fewer, "figure7") == {}
+
+
+@pytest.mark.parametrize(
+    ("model", "reads", "view"),
+    [
+        ("Helsinki-NLP/opus-mt-en-fr", "cross", "output_step"),
+        ("google-bert/bert-base-multilingual-cased", "joint", "src_to_tgt"),
+    ],
+)
+def test_published_values_stand_beside_the_view_whose_rows_the_notebook_drew(measured, model, reads, view):
+    """The rows of the notebook's maps are decoder steps for Marian, and English words for mBERT."""
+    t = next(one for one in measured.translators if one.spec.reads == reads)
+    paper = measured.as_paper(t, model, "notebook")
+    _, data, _ = correspondence(paper)
+    published = data[data["control"] == "published"]
+    assert len(published) >= 6
+    assert set(published["view"]) == {view}
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,17 @@ from urllib.parse import unquote
 import pandas as pd
 import pytest
 
+from pipeline._output import SCHEMA
+from pipeline.claims import read_claims
 from pipeline.errors import PipelineError
 from pipeline.params import Params, load_params
 from pipeline.report import sections
+from pipeline.report.in_short import in_short
 from pipeline.report.provenance import parameters_yaml
 from pipeline.report.render import build
+from pipeline.report.wording import with_interval
+from pipeline.verdicts.join import write_verdicts
+from tests.pipeline.learn_factory import learned  # noqa: F401 - a fixture
 from tests.pipeline.report_factory import HOSTILE, SMALL, hostile, measured  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.slow  # whole pages, drawn and read
@@ -26,6 +32,7 @@ FIGURES = [
     "figure1_mini-marian", "figure1_mini-mbert", "figure5_mini-marian", "figure6_mini-mbert", "figure7_mini-marian",
     "figure7_mini-mbert", "figure9_mini-marian", "figure9_mini-mbert",
 ]  # fmt: skip
+NAMES = ["mini-marian", "mini-mbert"]
 VOID = {"meta", "br", "img", "input", "link", "hr", "image", "use", "path"}
 
 
@@ -171,7 +178,7 @@ def test_other_translators_are_not_called_demo(measured, undrawn, tmp_path):
 
 
 def test_parameters_on_the_page_make_the_same_run(built, measured, tmp_path):
-    shown = next(text for attributes, text in _page(built).all("code") if text.startswith("corpus:"))
+    shown = next(text for attributes, text in _page(built).all("code") if text.startswith("convention:"))
     (tmp_path / "params.yaml").write_text(shown, encoding="utf-8")
     assert load_params(tmp_path / "params.yaml", check_paths=False) == measured.project.params
 
@@ -214,19 +221,23 @@ def test_words_of_a_corpus_stay_words(hostile_page, hostile):
     assert hostile.project.hostile
 
 
-def test_a_claim_table_names_verdict_difference_and_n(built):
+def test_a_claim_table_names_verdict_difference_and_n(built, measured):
     text = (built / "index.html").read_text(encoding="utf-8")
-    records = json.loads((built / "metrics" / "claims.json").read_text(encoding="utf-8"))
     assert text.count('class="claims"') == 5
-    assert {record["line"] for record in records} == {
-        "grows_with_depth", "above_controls", "embeddings_match", "attention_is_plan", "below_position_error",
-    }  # fmt: skip
+    shown = [
+        claim
+        for line in in_short(read_claims(measured.project.metrics / "claims.json"), NAMES)
+        for claim in line.claims
+    ]
+    assert len(shown) == 18
+    for claim in shown:
+        assert with_interval(claim.difference, claim.low, claim.high, sign=True) in text
+        assert f"<td>{claim.where}</td>" in text
 
 
-def test_errors_of_all_translators_stand_in_one_table(built):
-    table = pd.read_csv(built / "metrics" / "aer.csv")
-    assert list(table.columns[:5]) == ["translator", "source", "view", "layer", "method"]
-    assert set(table["translator"]) == {"mini-marian", "mini-mbert"}
+def test_a_finding_of_a_claim_leads_to_a_figure_of_the_page(built, measured):
+    figures = {claim.figure for claim in read_claims(measured.project.metrics / "claims.json")}
+    assert figures - {""} == {name for name in FIGURES if not name.startswith("figure1_")}
 
 
 def test_a_missing_stage_is_named_and_nothing_is_written(measured, tmp_path):
@@ -237,24 +248,26 @@ def test_a_missing_stage_is_named_and_nothing_is_written(measured, tmp_path):
 
 def test_a_table_of_another_version_is_refused(measured, tmp_path):
     _copy(measured.project.metrics, tmp_path / "metrics")
-    (tmp_path / "metrics" / "translators" / "mini-mbert" / "paired.csv").write_text("view,layer\n", encoding="utf-8")
+    (tmp_path / "metrics" / "translators" / "mini-mbert" / "curves.csv").write_text("view,layer\n", encoding="utf-8")
     with pytest.raises(
-        PipelineError, match=r"paired\.csv must hold .*difference.*but half is missing.*--force align@mini-mbert"
+        PipelineError, match=r"curves\.csv must hold .*value.*but control is missing.*--force align@mini-mbert"
     ):
         build(measured.project.params, tmp_path / "metrics", measured.project.data, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_certificate_is_shown_and_one_of_another_version_refused(measured, undrawn, project, tmp_path):
+def test_a_certificate_is_shown_and_claims_of_another_version_are_refused(measured, undrawn, project, tmp_path):
     _copy(measured.project.metrics, tmp_path / "metrics")
     claim = {
         "id": "theorem_x", "statement": "Attention <converges>.", "reference": "Theorem 3.2", "seed": 0, "verdict": "vacuous",
+        "group": "errata",
         "setting": {"n": [2, 4], "rule": "value >= threshold", "deep": {"a": 0.25}}, "value": 1.5e-13, "threshold": 0.99,
     }  # fmt: skip
     for table in (project / "reports" / "metrics").glob("certificate_*.csv"):
         (tmp_path / "metrics" / table.name).write_bytes(table.read_bytes())
     path = tmp_path / "metrics" / "certificate.json"
-    path.write_text(json.dumps([claim]), encoding="utf-8")
+    path.write_text(json.dumps({"schema": SCHEMA, "claims": [claim]}), encoding="utf-8")
+    write_verdicts(tmp_path / "metrics", NAMES, level=0.95)
     build(measured.project.params, tmp_path / "metrics", measured.project.data, tmp_path / "out")
     text = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     for shown in (
@@ -264,10 +277,12 @@ def test_a_certificate_is_shown_and_one_of_another_version_refused(measured, und
         "≥ 0.99",
         "n 2, 4",
         "deep a 0.25",
+        "Errata: what does not hold as printed",
     ):
         assert shown in text, shown
-    path.write_text(json.dumps([{"id": "theorem_x"}]), encoding="utf-8")
-    with pytest.raises(PipelineError, match=r"certificate\.json must have .*but statement is missing.*--force certify"):
+    assert "Checks of our software" not in text
+    (tmp_path / "metrics" / "claims.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(PipelineError, match=r"claims\.json: must say schema: \d, but it says None.*--force claims"):
         build(measured.project.params, tmp_path / "metrics", measured.project.data, tmp_path / "out")
 
 
@@ -278,10 +293,27 @@ def _copy(source: Path, target: Path) -> None:
             (target / path.relative_to(source)).write_bytes(path.read_bytes())
 
 
-def test_the_page_needs_no_model_library():
-    code = "import sys, pipeline.report.render; print([m for m in ('torch', 'transformers', 'ot') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+def test_the_page_needs_no_model_and_no_mathematics(measured, learned, project, tmp_path):
+    """Drawn in a fresh interpreter from the metrics of every stage."""
+    folder = tmp_path / "metrics"
+    _copy(measured.project.metrics, folder)
+    _copy(learned.folder, folder)
+    for path in (project / "reports" / "metrics").glob("certificate*"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    write_verdicts(folder, NAMES, level=0.95)
+    (tmp_path / "params.yaml").write_text(parameters_yaml(measured.project.params), encoding="utf-8")
+    code = (
+        "import sys; from pathlib import Path; from pipeline.params import load_params; import pipeline.stages.report; "
+        "from pipeline.report.render import build; params = load_params(Path(sys.argv[1]), check_paths=False); "
+        "build(params, *map(Path, sys.argv[2:])); rooms = {name.rpartition('.')[0] for name in sys.modules}; "
+        "print(sorted({'torch', 'transformers', 'ot', 'otcore', 'pipeline.synthetic', 'pipeline.verdicts'} & "
+        "({*sys.modules} | rooms)))"
+    )
+    arguments = [tmp_path / "params.yaml", folder, measured.project.data, tmp_path / "out"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+    text = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "learning" in text and "theorem_3_2_limit" in text and "learning_is_descent" in text
 
 
 def test_the_stage_writes_what_it_promises(measured, undrawn, tmp_path, monkeypatch, capsys):
@@ -296,6 +328,4 @@ def test_the_stage_writes_what_it_promises(measured, undrawn, tmp_path, monkeypa
     main()
     assert "report: reports/index.html" in capsys.readouterr().err
     assert (tmp_path / "reports" / "metrics" / "translators" / "mini-marian" / "curves.csv").is_file()
-    for made in ("index.html", "metrics/aer.csv", "metrics/claims.json"):
-        assert (tmp_path / "reports" / made).is_file(), made
-    assert (tmp_path / "reports" / "figures").is_dir()
+    assert (tmp_path / "reports" / "index.html").is_file() and (tmp_path / "reports" / "figures").is_dir()

@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.realdata]
 def text(shared_data):
     """Return the 447 hand-aligned pairs, and 2,000 of newstest chosen as the corpus stage would."""
     from pipeline.corpus.files import parallel_files
-    from pipeline.corpus.gold import read_gold_pairs
+    from pipeline.corpus.gold import read_gold_set
     from pipeline.corpus.select import select_pairs
     from pipeline.params import Gold, Sample
 
@@ -19,7 +19,8 @@ def text(shared_data):
     years = range(2008, 2014)
     sides = [[str(shared_data / "newstest" / f"newstest{y}.{lang}") for y in years] for lang in ("en", "fr")]
     newstest, _ = select_pairs(parallel_files(*sides), Sample(n_pairs=2000), src_lang="en", tgt_lang="fr")
-    return {"gold": read_gold_pairs(settings, src_lang="en", tgt_lang="fr"), "newstest": newstest}
+    gold = [item.pair for item in read_gold_set(settings, src_lang="en", tgt_lang="fr")]
+    return {"gold": gold, "newstest": newstest}
 
 
 def _marian_maps(pair, tokenizer):

@@ -17,7 +17,7 @@
   const pair = () => data.pairs[state.pair];
   const translator = () => data.translators[state.translator];
   const view = () => translator().views[state.view];
-  const sourceLooks = () => view().id === "src_to_tgt";
+  const sourceLooks = () => view().query_side === "src";
 
   // Stored as 255 times the square root of the mass: view, layer, target word, source word.
   const block = () => {

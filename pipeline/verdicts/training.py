@@ -1,14 +1,13 @@
-"""What training shows and what it does not: both prompts in one file, with claims whose verdict the numbers give."""
+"""What training shows and what it does not: numbers of the living seeds, each with the limit that it is held to."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from pipeline.synthetic.claims import Claim, claim
+from pipeline._output import SCHEMA, read_object
+from pipeline.claims import RULES, Estimate, Limit
 
 PUBLISHED = {
     "engineered": {0: 0.21380086, 1000: 0.00287696, 2000: 0.00087815, 3000: 0.00033452, 4000: 0.00018679, 5000: 0.00012929},
@@ -39,7 +38,7 @@ PUBLISHED_SETTINGS = {
 
 
 def merge_learn(paths: Iterable[Path]) -> dict[str, Any]:
-    """Return what `learn.json` holds: every prompt's metrics, the printed losses where they apply, and the claims.
+    """Return what `learn.json` holds: every prompt's metrics, and the printed losses where they apply.
 
     Parameters
     ----------
@@ -47,7 +46,7 @@ def merge_learn(paths: Iterable[Path]) -> dict[str, Any]:
         Files ``<prompt>.json`` of the stage; those that end in ``_maps`` are passed over.
     """
     files = sorted(path for path in paths if not path.stem.endswith("_maps"))
-    prompts = {found["prompt"]: found for found in (json.loads(path.read_text(encoding="utf-8")) for path in files)}
+    prompts = {path.stem: read_object(path, ("prompt", "settings"), f"learn@{path.stem}") for path in files}
     published = {
         prompt: {str(step): loss for step, loss in PUBLISHED[prompt].items()} if as_published(metrics) else {}
         for prompt, metrics in prompts.items()
@@ -57,16 +56,16 @@ def merge_learn(paths: Iterable[Path]) -> dict[str, Any]:
         prompt: {step: at_step(prompts[prompt], int(step)) for step in losses} for prompt, losses in published.items()
     }
     return {
+        "schema": SCHEMA,
         "prompts": prompts,
         "published_loss": published,
         "loss_at_step": ours,
-        "claims": [asdict(found) for found in learning_claims(prompts)],
     }
 
 
-def learning_claims(prompts: Mapping[str, Mapping[str, Any]]) -> list[Claim]:
-    """Return every claim that the prompts at hand allow; each takes the median over the seeds that live."""
-    claims: list[Claim] = []
+def learning_estimates(prompts: Mapping[str, Mapping[str, Any]]) -> list[Estimate]:
+    """Return a row for every claim that the prompts at hand allow; each takes the median over the seeds that live."""
+    claims: list[Estimate] = []
     if {"engineered", "plain"} <= set(prompts):
         claims.append(_prompt_ratio(prompts))
     for prompt, metrics in sorted(prompts.items()):
@@ -110,9 +109,36 @@ def _setting(metrics: Mapping[str, Any], **more: object) -> dict[str, object]:
     return {**named, "prompt": metrics["prompt"], "seeds": len(living(metrics)), "statistic": "median", **more}
 
 
-def _prompt_ratio(prompts: Mapping[str, Mapping[str, Any]]) -> Claim:
+def _held(
+    name: str,
+    statement: str,
+    *,
+    reference: str,
+    setting: Mapping[str, object],
+    value: float,
+    threshold: float,
+    seed: int,
+    unit: str,
+    figure: str = "",
+    at_least: bool = False,
+) -> Estimate:
+    """Return the row of a number that is held to a limit: up to it, or with `at_least` from it upwards."""
+    return Estimate(
+        id=name,
+        claim=name,
+        question="training",
+        statement=statement,
+        unit=unit,
+        figure=figure,
+        limit=Limit(
+            value=value, threshold=threshold, rule=RULES[at_least], reference=reference, setting=setting, seed=seed
+        ),
+    )
+
+
+def _prompt_ratio(prompts: Mapping[str, Mapping[str, Any]]) -> Estimate:
     losses = {prompt: _fresh_loss(prompts[prompt]) for prompt in ("engineered", "plain")}
-    return claim(
+    return _held(
         "learning_prompt",
         f"With the engineered prompt the loss after training is at least {PROMPT_RATIO:g} times lower than with the plain one.",
         reference="AISTATS 2026, Figures 2 and 10",
@@ -121,6 +147,8 @@ def _prompt_ratio(prompts: Mapping[str, Mapping[str, Any]]) -> Claim:
         threshold=PROMPT_RATIO,
         at_least=True,
         seed=prompts["engineered"]["settings"]["seed"],
+        unit="times",
+        figure="figure2_training",
     )
 
 
@@ -130,7 +158,7 @@ def _fresh_loss(metrics: Mapping[str, Any]) -> float:
     return median(seed["trained"]["sizes"][n]["loss"] for seed in living(metrics))
 
 
-def _printed_losses(prompt: str, metrics: Mapping[str, Any]) -> list[Claim]:
+def _printed_losses(prompt: str, metrics: Mapping[str, Any]) -> list[Estimate]:
     claims = []
     for step in COMPARED:
         ours = at_step(metrics, step)
@@ -138,7 +166,7 @@ def _printed_losses(prompt: str, metrics: Mapping[str, Any]) -> list[Claim]:
             continue
         ratio = median(ours) / PUBLISHED[prompt][step]
         claims.append(
-            claim(
+            _held(
                 f"learning_notebook_{prompt}_{step}",
                 f"After {step:,} steps on the {prompt} prompt the loss is within a factor {FACTOR:g} of "
                 f"what the notebook printed ({PUBLISHED[prompt][step]:.3g}); ours is {median(ours):.3g}.",
@@ -147,16 +175,18 @@ def _printed_losses(prompt: str, metrics: Mapping[str, Any]) -> list[Claim]:
                 value=max(ratio, 1.0 / ratio),
                 threshold=FACTOR,
                 seed=metrics["settings"]["seed"],
+                unit="times",
+                figure="figure2_training",
             )
         )
     return claims
 
 
-def _looks_at_x(metrics: Mapping[str, Any]) -> Claim:
+def _looks_at_x(metrics: Mapping[str, Any]) -> Estimate:
     """Take numbers that training has not seen: where x is always the same, copying y is right, and is learned."""
     best = min(metrics["controls"][name]["uniform_x"]["loss"] for name in BLIND)
     trained = median(seed["trained"]["uniform_x"]["loss"] for seed in living(metrics))
-    return claim(
+    return _held(
         "learning_looks_at_x",
         f"On numbers that training has not seen (x uniform on [0, 1]) a trained model answers at least {BLIND_RATIO:g} times better "
         "than the better of two answers that never look at x (the mean solution, y itself).",
@@ -166,16 +196,17 @@ def _looks_at_x(metrics: Mapping[str, Any]) -> Claim:
         threshold=BLIND_RATIO,
         at_least=True,
         seed=metrics["settings"]["seed"],
+        unit="times",
     )
 
 
-def _beyond_training(metrics: Mapping[str, Any]) -> list[Claim]:
+def _beyond_training(metrics: Mapping[str, Any]) -> list[Estimate]:
     if str(UNSEEN) not in metrics["controls"]["chance"]["sizes"]:
         return []
     without = max(metrics["controls"][name]["sizes"][str(UNSEEN)]["points"] for name in ("chance", *BLIND))
     points = [seed["trained"]["sizes"][str(UNSEEN)]["points"] for seed in living(metrics)]
     return [
-        claim(
+        _held(
             "learning_unseen_size",
             f"Trained on {metrics['settings']['n']} points, the model puts points of {UNSEEN} in the right place more often than "
             f"guessing and than answers that never look at x ({without:.2f}) by at least {MARGIN:g}.",
@@ -185,17 +216,19 @@ def _beyond_training(metrics: Mapping[str, Any]) -> list[Claim]:
             threshold=MARGIN,
             at_least=True,
             seed=metrics["settings"]["seed"],
+            unit="share of points",
+            figure="figure_learning_sizes",
         )
     ]
 
 
-def _nearer_with_depth(metrics: Mapping[str, Any]) -> Claim:
+def _nearer_with_depth(metrics: Mapping[str, Any]) -> Estimate:
     """Take the largest rise from one state to the next: a claim of "nearer with every layer" fails on one."""
     rises = [
         max(after - before for before, after in pairwise(levels))
         for levels in (seed["trained"]["distance"]["exact"] for seed in living(metrics))
     ]
-    return claim(
+    return _held(
         "learning_nearer_with_depth",
         "Under the reading weights the attention of every layer is nearer to P* than that of the layer before.",
         reference="AISTATS 2026, Figure 2",
@@ -203,14 +236,16 @@ def _nearer_with_depth(metrics: Mapping[str, Any]) -> Claim:
         value=median(rises),
         threshold=0.0,
         seed=metrics["settings"]["seed"],
+        unit="share of attention",
+        figure="figure10_depth",
     )
 
 
-def _better_than_construction(metrics: Mapping[str, Any]) -> Claim:
+def _better_than_construction(metrics: Mapping[str, Any]) -> Estimate:
     n = str(metrics["settings"]["n"])
     trained = _fresh_loss(metrics)
     best = min(metrics["controls"][name]["sizes"][n]["loss"] for name in ("constructed", "annealed", "sinkhorn"))
-    return claim(
+    return _held(
         "learning_beats_construction",
         "A trained model answers better than the constructed one (with its best reg, constant or shrinking) and than Sinkhorn "
         "of the same depth.",
@@ -219,17 +254,18 @@ def _better_than_construction(metrics: Mapping[str, Any]) -> Claim:
         value=trained / best,
         threshold=1.0,
         seed=metrics["settings"]["seed"],
+        unit="times",
     )
 
 
-def _descent(metrics: Mapping[str, Any]) -> Claim:
+def _descent(metrics: Mapping[str, Any]) -> Estimate:
     r2 = [
         layer[side]["r2"]
         for seed in living(metrics)
         for layer in seed["trained"]["descent"]
         for side in ("u", "v")
     ]  # fmt: skip
-    return claim(
+    return _held(
         "learning_is_descent",
         f"A trained layer changes its memory columns as gradient descent on the dual does: R² of at least {DESCENT_R2:g}.",
         reference="AISTATS 2026, Theorem 3.1, read as a statement about training",
@@ -238,14 +274,16 @@ def _descent(metrics: Mapping[str, Any]) -> Claim:
         threshold=DESCENT_R2,
         at_least=True,
         seed=metrics["settings"]["seed"],
+        unit="R²",
+        figure="figure_learning_descent",
     )
 
 
-def _weights(metrics: Mapping[str, Any]) -> Claim:
+def _weights(metrics: Mapping[str, Any]) -> Estimate:
     def typical(when: str) -> float:
         return median(_flat([seed[when]["weight_cosine"] for seed in living(metrics)]))
 
-    return claim(
+    return _held(
         "learning_finds_construction",
         f"Training finds the constructed weights: cosine of at least {DESCENT_R2:g} between learned and constructed P, up to what "
         f"softmax cannot see (before training {typical('untrained'):.2f}).",
@@ -255,6 +293,8 @@ def _weights(metrics: Mapping[str, Any]) -> Claim:
         threshold=DESCENT_R2,
         at_least=True,
         seed=metrics["settings"]["seed"],
+        unit="cosine",
+        figure="figure_learning_descent",
     )
 
 

@@ -1,0 +1,54 @@
+"""Checksums of the files that the parameters name, so that DVC notices a change wherever they lie."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline._output import replacing, write_json
+from pipeline.params import Params, named_paths
+
+
+def write_sources(params: Params, folder: Path, memory: Path) -> None:
+    """Write `text.json` (sentences, dictionary, hand-made links) and `translators/NAME.json` below `folder`.
+
+    Each is a map of path to sha256. A model of the hub has no files here: its revision says what it is.
+
+    Parameters
+    ----------
+    params : Params
+        Whose paths are there (`load_params` sees to it).
+    memory : Path
+        A JSON file that keeps checksums by size and time of change, so that only changed files are read.
+    """
+    known = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
+    seen: dict[str, Any] = {}
+    text: dict[str, str] = {}
+    models: dict[str, dict[str, str]] = {name: {} for name in params.translators}
+    for key, path in named_paths(params).items():
+        block, name, *_ = key.split(".")
+        (models[name] if block == "translators" else text).update(_digests(Path(path).expanduser(), known, seen))
+    with replacing(folder) as part:
+        (part / "translators").mkdir()
+        write_json(part / "text.json", text)
+        for name, files in models.items():
+            write_json(part / "translators" / f"{name}.json", files)
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    write_json(memory, seen)
+
+
+def _digests(path: Path, known: dict[str, Any], seen: dict[str, Any]) -> dict[str, str]:
+    """Return the sha256 of a file, or of the files at the top of a folder: those a model is loaded from."""
+    files = sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+    for file in files:
+        stat = file.stat()
+        stamp = [stat.st_size, stat.st_mtime_ns]
+        before = known.get(str(file), [])
+        digest = before[2] if before[:2] == stamp else _sha256(file)
+        seen[str(file)] = [*stamp, digest]
+    return {str(file): seen[str(file)][2] for file in files}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,79 @@
+"""All claims of a run, and the tables that join translators and prompts."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline._output import write_json
+from pipeline.claims import QUESTIONS, Claim, decide, untested, write_claims
+from pipeline.verdicts.certificate import certificate_claims
+from pipeline.verdicts.reading import read_table, read_translator
+from pipeline.verdicts.training import learning_estimates, merge_learn
+from pipeline.verdicts.translators import translator_estimates, unmeasured
+
+AER = ("source", "view", "layer", "method", "aer", "precision", "recall", "f1", "n_pairs", "aer_low", "aer_high")
+UNTESTED = {
+    "translator_uses_it": ("The translator uses the alignment that attention shows.", "no stage changes its attention"),
+    "construction": ("The constructed transformer transports.", "the stage certify has not run"),
+    "training": ("Training finds a transformer that transports.", "no training of which anything is claimed has run"),
+}
+"""Statement of a question that nothing answers, and why nothing does."""
+
+
+def write_verdicts(metrics: Path, translators: Sequence[str], *, level: float) -> list[Claim]:
+    """Write `claims.json`, `learn.json` and `aer.csv`, and return the claims.
+
+    Parameters
+    ----------
+    metrics : Path
+        Holds `translators/NAME`, and what certify and learn wrote, if they have run.
+    translators : sequence of str
+        Their names, in the order of params.yaml.
+    level : float
+        Of the intervals: a corrected p-value above 1 - level leaves a claim undecided.
+
+    Raises
+    ------
+    PipelineError
+        If metrics are missing or from another version.
+    """
+    learned = merge_learn((metrics / "learn").glob("*.json"))
+    measured = [read_translator(metrics / "translators" / name, name) for name in translators]
+    estimates = [*translator_estimates(measured), *learning_estimates(learned["prompts"])]
+    claims = [
+        *decide(estimates, level=level),
+        *unmeasured(estimates),
+        *certificate_claims(metrics / "certificate.json"),
+    ]
+    claims += [
+        untested(question, question, statement, why=why)
+        for question, (statement, why) in UNTESTED.items()
+        if not any(claim.question == question for claim in claims)
+    ]
+    claims.sort(key=lambda claim: QUESTIONS.index(claim.question))
+    errors = _joined_errors(metrics / "translators", translators)
+    write_claims(metrics / "claims.json", claims)
+    write_json(metrics / "learn.json", learned)
+    (metrics / "aer.csv").write_text(errors, encoding="utf-8", newline="\n")
+    return claims
+
+
+def _joined_errors(folder: Path, translators: Sequence[str]) -> str:
+    """Return the `aer.csv` of all translators as one table, column `translator` first."""
+    lines: list[str] = []
+    for name in translators:
+        path = folder / name / "aer.csv"
+        read_table(path, AER, f"align@{name}")
+        head, *rows = path.read_text(encoding="utf-8").splitlines()
+        lines += [f"translator,{head}"] if not lines else []
+        lines += [f"{name},{row}" for row in rows]  # names hold no comma
+    return "".join(f"{line}\n" for line in lines)
+
+
+def tally(claims: Sequence[Claim]) -> list[str]:
+    """Return one line a question: how many of its deciding claims have each verdict."""
+    lines = []
+    for question in QUESTIONS:
+        verdicts = Counter(claim.verdict for claim in claims if (claim.question, claim.role) == (question, "decides"))
+        lines.append(f"{question.replace('_', ' ')}: " + ", ".join(f"{n} {word}" for word, n in verdicts.items()))
+    return lines
