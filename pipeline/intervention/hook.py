@@ -1,7 +1,7 @@
 """An attention function that lets an observer watch single layers and change what their heads give out.
 
-It is registered beside the one that reads attention and shares nothing with it; a layer that the observer leaves
-alone runs the library's fast attention.
+It is registered beside the one that pools to words (`pipeline.attention.capture`) and computes attention by the same
+formula (`Scores`); a layer that the observer leaves alone runs the library's fast attention where that does the same.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,8 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
+from pipeline.attention.softmax import Scores, repeat_heads
+
 NAME = "observed"
 
 
@@ -22,17 +24,17 @@ NAME = "observed"
 class Observer(Protocol):
     """What is told of every attention call while it is in charge."""
 
-    def layer_of(self, module: nn.Module, n_queries: int, n_keys: int) -> int | None:
+    def layer_of(self, module: nn.Module) -> int | None:
         """Return the layer, from 1, that the observer wants to compute itself; `None` lets the library do it."""
         ...
 
     def attend(
         self,
         layer: int,
-        scores: Float[Tensor, "batch head query key"],
+        weights: Float[Tensor, "batch head query key"],
         value: Float[Tensor, "batch head key dim"],
     ) -> Float[Tensor, "batch head query dim"]:
-        """Return the outputs of the heads before the output projection; scores are logits, mask added."""
+        """Return the outputs of the heads before the output projection; it may change `weights` in place."""
         ...
 
 
@@ -52,50 +54,24 @@ def observed_by(observer: Observer) -> Iterator[None]:
 def observed_attention(
     module: nn.Module,
     query: Float[Tensor, "batch head query dim"],
-    key: Float[Tensor, "batch head key dim"],
-    value: Float[Tensor, "batch head key value_dim"],
+    key: Float[Tensor, "batch shared_head key dim"],
+    value: Float[Tensor, "batch shared_head key value_dim"],
     attention_mask: Tensor | None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    position_bias: Tensor | None = None,
-    **kwargs: Any,
+    **extras: Any,
 ) -> tuple[Float[Tensor, "batch query head value_dim"], None]:
     """Return the attention output, by the observer where it asks for the layer."""
     observer = _OBSERVER.get()
-    layer = observer.layer_of(module, query.shape[2], key.shape[2]) if observer else None
+    layer = observer.layer_of(module) if observer else None
+    scaling = extras.pop("scaling", None)
+    scores = Scores.of(attention_mask, scaling, extras)
+    if layer is None and scores.plain:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **extras)
+    key, value = repeat_heads(key, query.shape[1]), repeat_heads(value, query.shape[1])
+    weights = scores.weights(query, key)
     if observer is None or layer is None:
-        if position_bias is not None:
-            kwargs["position_bias"] = position_bias
-        return sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
-        )
-    scores = (query * (query.shape[-1] ** -0.5 if scaling is None else scaling)) @ key.transpose(2, 3)
-    for bias in (position_bias, attention_mask):
-        if bias is not None:
-            scores = scores + bias
-    return observer.attend(layer, scores, value).transpose(1, 2), None
+        return (weights.to(value.dtype) @ value).transpose(1, 2).contiguous(), None
+    return observer.attend(layer, weights, value).transpose(1, 2).contiguous(), None
 
 
 AttentionInterface.register(NAME, observed_attention)
 AttentionMaskInterface.register(NAME, eager_mask)
-
-
-class Discovery:
-    """Notes every attention module that is called and how many queries and keys it got."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[nn.Module, int, int]] = []
-
-    def layer_of(self, module: nn.Module, n_queries: int, n_keys: int) -> int | None:
-        """Return `None`: nothing is changed."""
-        self.calls.append((module, n_queries, n_keys))
-        return None
-
-    def attend(
-        self,
-        layer: int,
-        scores: Float[Tensor, "batch head query key"],
-        value: Float[Tensor, "batch head key dim"],
-    ) -> Float[Tensor, "batch head query dim"]:
-        """Return what the library would; never asked for."""
-        return scores.softmax(-1) @ value

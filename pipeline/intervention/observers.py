@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from pipeline.intervention import changes
-from pipeline.intervention.scorer import Batch
+from pipeline.intervention.scorer import Place
 
-Kind = Literal[
-    "off", "zero", "uniform", "position", "mispaired", "links", "permuted", "balanced", "tempered"
-]  # fmt: skip
+Kind = Literal["off", "zero", "uniform", "position", "mispaired", "links", "permuted", "balanced", "tempered"]
 Head = tuple[int, int]
 """Layer, from 1, and head, from 0."""
 
@@ -25,12 +23,12 @@ class Intervention:
     Attributes
     ----------
     kind : str
-        `off` (a decoder's head gives out its mean over half A; in a joint encoder its target-to-source part is cut),
-        `zero` (gives out nothing), or where the heads look instead.
+        `off` (a decoder's cross-attention gives out its mean over half A; self-attention loses its target-to-source
+        part), `zero` (gives out nothing), or where the heads look instead.
     heads : tuple of (layer, head)
         Ascending.
     sweeps : int
-        Of `balanced` and of the plan whose row entropies `tempered` has; 0 for all others.
+        Of `balanced` and of the plan whose entropy `tempered` has; 0 for all others.
     """
 
     kind: Kind
@@ -48,46 +46,36 @@ class Intervention:
         return f"{self.kind}{self.sweeps or ''} " + " ".join(f"{layer}.{head}" for layer, head in self.heads)
 
 
-@dataclass(frozen=True)
-class Extra:
-    """What replacements need beside the batch; all float64 on the model's device.
+@runtime_checkable
+class Shares(Protocol):
+    """Tells where heads shall look instead, where that follows from the pair and from what was recorded."""
 
-    Attributes
-    ----------
-    places : shape (batch, view, query)
-        Relative place of the token that a query position stands for.
-    key_places : shape (batch, key)
-    links, permuted : shape (batch, view, query, key)
-        `words.linked_share`; rows of 0 keep their own attention.
-    mispaired : shape (batch, layer, head, query, key)
-    """
-
-    places: Float[Tensor, "batch view query"]
-    key_places: Float[Tensor, "batch key"]
-    links: Float[Tensor, "batch view query key"]
-    permuted: Float[Tensor, "batch view query key"]
-    mispaired: Float[Tensor, "batch layer head query key"]
+    def of(self, kind: Kind, layer: int, heads: list[int]) -> Float[Tensor, "batch #some #row column"]:
+        """Return a distribution over the columns for each row; rows of 0 keep their own attention."""
+        ...
 
 
 class Record:
-    """Keeps attention and head outputs of the watched layers; changes nothing."""
+    """Keeps the blocks and the summed head outputs of every layer; changes nothing."""
 
-    def __init__(self, layers: Mapping[nn.Module, int]) -> None:
-        self.layers = layers
-        self.weights: dict[int, Float[Tensor, "batch head query key"]] = {}
-        self.outputs: dict[int, Float[Tensor, "batch head query dim"]] = {}
+    def __init__(self, layers: Mapping[nn.Module, int], place: Place) -> None:
+        self.layers, self.place = layers, place
+        self.blocks: dict[int, Float[Tensor, "batch head row column"]] = {}
+        self.sums: dict[int, Float[Tensor, "head dim"]] = {}
 
-    def layer_of(self, module: nn.Module, n_queries: int, n_keys: int) -> int | None:
+    def layer_of(self, module: nn.Module) -> int | None:
         """Return the layer of a watched module."""
         return self.layers.get(module)
 
     def attend(
-        self, layer: int, scores: Float[Tensor, "batch head query key"], value: Float[Tensor, "batch head key dim"]
+        self, layer: int, weights: Float[Tensor, "batch head query key"], value: Float[Tensor, "batch head key dim"]
     ) -> Float[Tensor, "batch head query dim"]:
         """Return the heads' outputs as they are."""
-        self.weights[layer] = scores.softmax(-1)
-        self.outputs[layer] = self.weights[layer] @ value
-        return self.outputs[layer]
+        output = weights.to(value.dtype) @ value
+        queries = self.place.queries(output.shape[2])
+        self.blocks[layer] = self.place.take(weights)
+        self.sums[layer] = torch.einsum("bhqd,bq->hd", output.double(), queries.double())
+        return output
 
 
 @dataclass
@@ -98,87 +86,81 @@ class Edit:
     ----------
     layers : mapping from attention module to layer
     intervention : Intervention
-    batch : Batch
-    extra : Extra
+    place : Place
+        Of the batch.
+    shares : Shares
+        Of the batch.
     means : float tensor, shape (layer, head, dim)
         Mean outputs over half A.
-    views : int tensor, shape (layer, head)
-        In which view each head aligns better: whose words its positions stand for.
+    cuts : bool
+        Whether `off` cuts the target-to-source part instead of putting the mean.
     causal : bool
-        Decoders: `off` takes the mean, and columns are balanced with past rows.
+        Whether columns are balanced with past rows only.
     """
 
     layers: Mapping[nn.Module, int]
     intervention: Intervention
-    batch: Batch
-    extra: Extra
+    place: Place
+    shares: Shares
     means: Float[Tensor, "layer head dim"]
-    views: Int[Tensor, "layer head"]
+    cuts: bool
     causal: bool
 
-    def layer_of(self, module: nn.Module, n_queries: int, n_keys: int) -> int | None:
+    def layer_of(self, module: nn.Module) -> int | None:
         """Return the layer of a module whose heads change."""
         layer = self.layers.get(module)
         return layer if layer in {layer for layer, _ in self.intervention.heads} else None
 
     def attend(
-        self, layer: int, scores: Float[Tensor, "batch head query key"], value: Float[Tensor, "batch head key dim"]
+        self, layer: int, weights: Float[Tensor, "batch head query key"], value: Float[Tensor, "batch head key dim"]
     ) -> Float[Tensor, "batch head query dim"]:
         """Return the heads' outputs, those of the changed heads as the intervention says."""
         heads = [head for at, head in self.intervention.heads if at == layer]
-        weights = scores.softmax(-1)
-        if self.intervention.kind == "zero" or (self.intervention.kind == "off" and self.causal):
-            output = weights @ value
-            means = self.means[layer - 1, heads][:, None].to(output.dtype)
-            output[:, heads] = means.expand(-1, output.shape[2], -1) if self.intervention.kind == "off" else 0.0
+        kind = self.intervention.kind
+        if kind == "zero" or (kind == "off" and not self.cuts):
+            output = weights.to(value.dtype) @ value
+            means = self.means[layer - 1, heads] if kind == "off" else torch.zeros_like(self.means[layer - 1, heads])
+            rows = self.place.queries(output.shape[2])[:, None, :, None]
+            output[:, heads] = torch.where(rows, means[:, None].to(output.dtype), output[:, heads])
             return output
-        weights[:, heads] = self._changed(layer, heads, scores[:, heads], weights[:, heads])
-        return weights @ value
+        if kind == "off":
+            self._cut(weights, heads)
+        else:
+            block = self.place.take(weights, heads)
+            self.place.put(weights, heads, self._replaced(layer, heads, block))
+        return weights.to(value.dtype) @ value
 
-    def _changed(
-        self,
-        layer: int,
-        heads: list[int],
-        scores: Float[Tensor, "batch some query key"],
-        weights: Float[Tensor, "batch some query key"],
-    ) -> Float[Tensor, "batch some query key"]:
-        batch = self.batch
-        if self.intervention.kind == "off":
-            return changes.cut(weights, batch.rows, batch.keys)
-        share = self._share(layer, heads, scores, weights)
-        rows = batch.rows[:, None]
-        if self.intervention.kind in ("links", "permuted"):
-            rows = rows & (share.sum(-1) > 0)
-        return changes.substitute(weights, share, rows, batch.keys)
+    def _cut(self, weights: Float[Tensor, "batch head query key"], heads: list[int]) -> None:
+        """Take the mass on the source from the rows and spread it as the rest of each row is, in place.
 
-    def _share(
-        self,
-        layer: int,
-        heads: list[int],
-        scores: Float[Tensor, "batch some query key"],
-        weights: Float[Tensor, "batch some query key"],
-    ) -> Float[Tensor, "batch #some #query key"]:
-        kind, batch, extra = self.intervention.kind, self.batch, self.extra
-        if kind == "uniform":
-            return changes.uniform(batch.keys)
-        if kind == "mispaired":
-            return extra.mispaired[:, layer - 1, heads]
-        views = self.views[layer - 1, heads]
-        if kind in ("links", "permuted"):
-            return (extra.links if kind == "links" else extra.permuted)[:, views]
-        if kind == "position":
-            entropies = changes.entropy(changes.within(weights, batch.keys)) * batch.rows[:, None]
-            target = entropies.sum(-1) / batch.rows.sum(-1)[:, None]
-            return changes.near(extra.places[:, views], extra.key_places, batch.keys, target, batch.rows)
-        plan = changes.balanced(scores, batch.rows, batch.keys, sweeps=self.intervention.sweeps, causal=self.causal)
-        if kind == "balanced":
+        A row that has nothing elsewhere gives out nothing.
+        """
+        total = weights[:, heads].sum(-1, keepdim=True)
+        self.place.put(weights, heads, torch.zeros_like(self.place.take(weights, heads)))
+        left = weights[:, heads]
+        mass = left.sum(-1, keepdim=True)
+        rows = self.place.queries(weights.shape[2])[:, None, :, None]
+        scale = torch.where(mass > 0, total / mass.clamp(min=torch.finfo(mass.dtype).tiny), 0.0)
+        weights[:, heads] = torch.where(rows, left * scale, left)
+
+    def _replaced(
+        self, layer: int, heads: list[int], block: Float[Tensor, "batch some row column"]
+    ) -> Float[Tensor, "batch some row column"]:
+        """Return the block with the mass of each row spread otherwise."""
+        kind, columns = self.intervention.kind, self.place.column_mask
+        if kind in ("balanced", "tempered"):
+            share = self._normalised_otherwise(changes.within(block, columns))
+        else:
+            share = self.shares.of(kind, layer, heads)
+        mass = block.double().sum(-1, keepdim=True)
+        told = (share > 0).any(-1, keepdim=True)
+        return torch.where(told, mass * share, block.double())
+
+    def _normalised_otherwise(
+        self, own: Float[Tensor, "batch some row column"]
+    ) -> Float[Tensor, "batch some row column"]:
+        rows = self.place.row_mask
+        plan = changes.balanced(own, rows, sweeps=self.intervention.sweeps, causal=self.causal)
+        if self.intervention.kind == "balanced":
             return plan
-        return changes.tempered(scores, batch.keys, changes.entropy(plan))
-
-
-def stack(arrays: list, shape: tuple[int, ...], device: torch.device) -> Float[Tensor, "batch *shape"]:
-    """Return arrays of one rank as one float64 tensor, filled up with zeros to `shape`."""
-    out = torch.zeros((len(arrays), *shape), dtype=torch.float64)
-    for row, array in enumerate(arrays):
-        out[row][tuple(slice(n) for n in array.shape)] = torch.from_numpy(array)
-    return out.to(device)
+        return changes.tempered(own, rows, changes.mean_entropy(plan, rows))

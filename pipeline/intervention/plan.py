@@ -8,9 +8,10 @@ from math import comb, prod
 
 import numpy as np
 
-from pipeline.intervention.decisions import DECIDING_K
 from pipeline.intervention.observers import Head, Intervention, Kind
 
+DECIDING_K = 4
+"""How many of the best aligning heads are `top`."""
 REPLACEMENTS: tuple[Kind, ...] = ("uniform", "position", "mispaired", "links", "permuted")
 
 

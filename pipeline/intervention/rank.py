@@ -1,6 +1,6 @@
 """How well each head aligns on half A, and the means that heads give out when they are off."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +9,12 @@ from jaxtyping import Float, Int
 from scipy.stats import rankdata
 from torch import Tensor
 
-from pipeline.intervention import changes
-from pipeline.intervention.inputs import Item, batches
+from pipeline.alignment.pointing import link_block, pointing
+from pipeline.alignment.position import normalised_rows, row_entropy
+from pipeline.attention.engine import batches
+from pipeline.intervention.items import Item
 from pipeline.intervention.observers import Head, Record
-from pipeline.intervention.scorer import Scorer
+from pipeline.intervention.scorer import Batch, Scorer
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,11 @@ class Ranking:
     Attributes
     ----------
     pointing : float array, shape (view, layer, head)
-        Share of linked target words whose largest attention is on a linked word, mean over pairs, in [0, 1].
+        Pointing of target words on dictionary links (`pipeline.alignment.pointing`), mean over pairs, in [0, 1].
     entropy : float array, shape (layer, head)
-        Mean row entropy over source tokens, in nats.
+        Mean row entropy over source tokens, mean over pairs, in nats.
     means : float tensor, shape (layer, head, dim)
-        Mean output of each head over the positions that may be changed.
+        Mean output of each head over the rows.
     n_pairs : int
     """
 
@@ -52,37 +54,40 @@ class Ranking:
         return [(int(i) // n_heads + 1, int(i) % n_heads) for i in order]
 
 
+def in_batches(scorer: Scorer, items: Sequence[Item], tokens_per_batch: int) -> Iterator[Batch]:
+    """Yield the items as batches by length."""
+    by_pair = {item.pair_id: item for item in items}
+    for part in batches([item.example for item in items], tokens_per_batch):
+        yield scorer.batch([by_pair[example.pair_id] for example in part])
+
+
+def blocks_of(record: Record, items: Sequence[Item]) -> list[Float[np.ndarray, "layer head row column"]]:
+    """Return what every pair of a batch attends to, in single precision, padding removed."""
+    stacked = torch.stack([record.blocks[layer] for layer in sorted(record.blocks)], 1).float().cpu().numpy()
+    return [
+        block[..., : len(item.rows), : len(item.columns)].copy() for item, block in zip(items, stacked, strict=True)
+    ]
+
+
 def rank_heads(scorer: Scorer, items: Sequence[Item], tokens_per_batch: int) -> Ranking:
-    """Return pointing, entropies and mean outputs over the pairs given, one pass."""
-    pointing, entropies = [], []
-    totals: Float[Tensor, "layer head dim"] | float = 0.0
-    n_rows = 0
-    for part in batches(items, tokens_per_batch):
-        record = Record(scorer.layers)
-        batch, _ = scorer.prepare(part, record)
-        order = sorted(record.weights)
-        rows = batch.rows
-        outputs = torch.stack([record.outputs[layer].double() for layer in order])
-        totals = totals + torch.einsum("lbhqd,bq->lhd", outputs, rows.double())
-        n_rows += int(rows.sum())
-        weights = torch.stack([record.weights[layer] for layer in order], 1)
-        for item, maps, free, keys in zip(part, weights, rows, batch.keys, strict=True):
-            share = changes.within(maps[:, :, free], keys.expand(len(maps), -1))
-            entropies.append(changes.entropy(share).mean(-1).cpu().numpy())
-            pointing.append(_pointing(item, maps.double().cpu().numpy()))
-    means = totals / n_rows
-    return Ranking(np.mean(pointing, axis=0), np.mean(entropies, axis=0), torch.as_tensor(means), len(pointing))
+    """Return pointing, entropies and mean outputs over the pairs given, one pass; their order changes nothing."""
+    found, sums = {}, []
+    for batch in in_batches(scorer, items, tokens_per_batch):
+        record = Record(scorer.layers, batch.place)
+        scorer.losses(batch, record)
+        sums.append(torch.stack([record.sums[layer] for layer in sorted(record.sums)]))
+        for item, block in zip(batch.items, blocks_of(record, batch.items), strict=True):
+            entropy = row_entropy(normalised_rows(block, "tgt"), np.full(len(block), len(item.rows)))
+            found[item.pair_id] = _pointing(item, block), entropy
+    pointings, entropies = zip(*(found[pair_id] for pair_id in sorted(found)), strict=True)
+    means = torch.stack(sums).sum(0) / sum(len(item.rows) for item in items)
+    return Ranking(np.mean(pointings, axis=0), np.mean(entropies, axis=0), means, len(found))
 
 
-def _pointing(item: Item, weights: Float[np.ndarray, "layer head query key"]) -> Float[np.ndarray, "view layer head"]:
-    n_queries, n_keys = len(item.labels), item.keys.shape[1]
-    block = np.einsum("vwq,lhqk,sk->vlhws", item.queries, weights[:, :, :n_queries, :n_keys], item.keys, optimize=True)
-    linked = np.zeros(block.shape[-2:], dtype=bool)
-    linked[item.links[:, 1], item.links[:, 0]] = True
-    has_link = linked.any(1)
-    top = block == block.max(-1, keepdims=True)
-    hits = (top & linked).sum(-1) / top.sum(-1)
-    return hits[..., has_link].mean(-1)
+def _pointing(item: Item, block: Float[np.ndarray, "layer head row column"]) -> Float[np.ndarray, "view layer head"]:
+    queries, keys = item.queries[:, :, item.rows], item.keys[:, item.columns]
+    words = np.einsum("vwr,lhrc,sc->vlhws", queries, block.astype(np.float64), keys, optimize=True)
+    return pointing(words, link_block(item.links, n_src=len(keys), n_tgt=queries.shape[1]), query="tgt")
 
 
 def rank_correlation(

@@ -5,16 +5,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from pipeline.errors import PipelineError
-from pipeline.intervention import words
-from pipeline.intervention.inputs import Item, batches
-from pipeline.intervention.observers import Edit, Extra, Intervention, Record, stack
-from pipeline.intervention.rank import Ranking
+from pipeline.intervention.items import Item
+from pipeline.intervention.observers import Edit, Intervention, Record
+from pipeline.intervention.rank import Ranking, blocks_of, in_batches
 from pipeline.intervention.scorer import Batch, Scorer
+from pipeline.intervention.shares import RecordedShares, partners
 
 Track = Callable[[Iterable[Intervention]], Iterator[Intervention]]
 
@@ -44,60 +43,40 @@ class Bench:
     ) -> None:
         self._scorer, self._ranking = scorer, ranking
         self._places = {item.pair_id: place for place, item in enumerate(items)}
-        self._views = torch.as_tensor(ranking.views)
         self.base = np.zeros(len(items))
-        weights: dict[int, np.ndarray] = {}
-        self._batches: list[Batch] = []
-        for part in batches(items, tokens_per_batch):
-            record = Record(scorer.layers)
-            batch, losses = scorer.prepare(part, record)
-            self._put(self.base, batch, losses)
-            self._batches.append(batch)
-            maps = torch.stack([record.weights[layer] for layer in sorted(record.weights)], 1).cpu().numpy()
-            weights |= {item.pair_id: one for item, one in zip(part, maps, strict=True)}
-        partners = {item.pair_id: items[p] for item, p in zip(items, words.partners(items), strict=True)}
-        self._extras = [_extra(batch, partners, weights, seed) for batch in self._batches]
+        blocks: dict[int, np.ndarray] = {}
+        prepared = []
+        for batch in in_batches(scorer, items, tokens_per_batch):
+            record = Record(scorer.layers, batch.place)
+            self._put(self.base, batch, scorer.prepare(batch, record))
+            blocks |= {
+                item.pair_id: block for item, block in zip(batch.items, blocks_of(record, batch.items), strict=True)
+            }
+            prepared.append(batch)
+        lent = partners(items)
+        self._batches = [
+            (batch, RecordedShares(batch, blocks, lent, views=ranking.views, seed=seed)) for batch in prepared
+        ]
 
     def losses(self, intervention: Intervention) -> Float[np.ndarray, " pair"]:
         """Return the loss of each pair, in nats."""
         out = np.zeros(len(self._places))
-        scorer, ranking = self._scorer, self._ranking
-        for batch, extra in zip(self._batches, self._extras, strict=True):
-            edit = Edit(scorer.layers, intervention, batch, extra, ranking.means, self._views, scorer.causal)
+        scorer = self._scorer
+        for batch, shares in self._batches:
+            edit = Edit(
+                scorer.layers,
+                intervention,
+                batch.place,
+                shares,
+                means=self._ranking.means,
+                cuts=scorer.cuts,
+                causal=scorer.causal,
+            )
             self._put(out, batch, scorer.run(batch, edit, first=intervention.first))
         return out
 
     def _put(self, out: Float[np.ndarray, " pair"], batch: Batch, losses: Float[Tensor, " batch"]) -> None:
         out[[self._places[item.pair_id] for item in batch.items]] = losses.cpu().numpy()
-
-
-def _extra(batch: Batch, partners: dict[int, Item], weights: dict[int, np.ndarray], seed: int) -> Extra:
-    items, device = batch.items, batch.labels.device
-    n_queries, n_keys = batch.rows.shape[1], batch.keys.shape[1]
-    n_views = len(items[0].queries)
-    links = [words.linked_share(item) for item in items]
-    permuted = [words.linked_share(item, permuted_by=seed) for item in items]
-    lent = [
-        words.stretched(
-            weights[partners[item.pair_id].pair_id][
-                :, :, : len(partners[item.pair_id].free), : partners[item.pair_id].keys.shape[1]
-            ],
-            lent=_tokens(partners[item.pair_id]),
-            own=_tokens(item),
-        )
-        for item in items
-    ]
-    return Extra(
-        places=stack([words.query_places(item) for item in items], (n_views, n_queries), device),
-        key_places=stack([words.key_places(item) for item in items], (n_keys,), device),
-        links=stack(links, (n_views, n_queries, n_keys), device),
-        permuted=stack(permuted, (n_views, n_queries, n_keys), device),
-        mispaired=stack(lent, (*lent[0].shape[:2], n_queries, n_keys), device),
-    )
-
-
-def _tokens(item: Item) -> tuple[np.ndarray, np.ndarray]:
-    return np.array(item.free), item.keys.sum(0) > 0
 
 
 def run_all(

@@ -8,13 +8,23 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from pipeline.alignment.bootstrap import IntervalRule, Resampler, difference_p
-from pipeline.intervention.decisions import Interval
+from pipeline.alignment.bootstrap import IntervalRule, difference_p
+from pipeline.alignment.halves import HashedResampler
 from pipeline.intervention.observers import Intervention
 from pipeline.intervention.plan import REPLACEMENTS, TopSet, targets
 from pipeline.intervention.rank import Ranking, rank_correlation
 
 Losses = Float[np.ndarray, " pair"]
+ESTIMATE = ("effect", "low", "high", "p")
+COLUMNS = {
+    "heads": ("layer", "head", "view", "pointing", "entropy", *ESTIMATE, "zero_effect"),
+    "sets": (
+        *("set", "layer", "k", "heads", *ESTIMATE, "n_draws", "complete", "short", "draws_effect", "share_reached"),
+        *(f"above_{name}" for name in ESTIMATE),
+    ),
+    "replacements": ("target", "heads", "replacement", "sweeps", *ESTIMATE),
+}
+"""Of each table."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,7 @@ class Measured:
     losses : dict from Intervention to float array, shape (pair,)
     ranking : Ranking
     sets : list of TopSet
-    resampler : Resampler
+    resampler : HashedResampler
         Over the pairs of half B.
     level : float
         Of the intervals, in (0, 1).
@@ -41,7 +51,7 @@ class Measured:
     losses: Mapping[Intervention, Losses]
     ranking: Ranking
     sets: Sequence[TopSet]
-    resampler: Resampler
+    resampler: HashedResampler
     level: float
 
     def effect(self, intervention: Intervention) -> Losses:
@@ -51,7 +61,19 @@ class Measured:
     def estimate(self, differences: Losses) -> dict[str, float]:
         """Return sums of nats over sums of words: `effect`, `low`, `high`, and `p`, two-sided and raw."""
         value = differences.sum() / self.words.sum()
-        draws = self.resampler.sums(differences) / self.resampler.sums(self.words)
+        return self._with_interval(value, self.resampler.ratios(differences, self.words))
+
+    def above(self, own: Losses, others: Float[np.ndarray, "draw pair"]) -> dict[str, float]:
+        """Return an effect minus the one that only a share 1 - level of others reach, like `estimate`.
+
+        The quantile over the others is taken anew in every resample.
+        """
+        value = own.sum() / self.words.sum() - np.quantile(others.sum(1) / self.words.sum(), self.level)
+        resampled = self.resampler.ratios(others.T, np.broadcast_to(self.words[:, None], others.T.shape))
+        draws = self.resampler.ratios(own, self.words) - np.quantile(resampled, self.level, axis=1)
+        return self._with_interval(value, draws)
+
+    def _with_interval(self, value: float, draws: Float[np.ndarray, " resample"]) -> dict[str, float]:
         rule = IntervalRule("percentile", self.level)
         found = self.resampler.estimate(np.asarray(value), draws, np.asarray(len(self.words)), rule)
         return {
@@ -62,17 +84,43 @@ class Measured:
         }
 
 
-def interval(row: Mapping[Any, Any], prefix: str = "") -> Interval:
-    """Return the interval of a row; columns of a further estimate have a prefix."""
-    value, low, high = (float(row[prefix + name]) for name in ("effect", "low", "high"))
-    return Interval(value, low, high)
+def all_tables(
+    measured: Measured, views: Sequence[str], sweeps: Sequence[int], *, zero: bool
+) -> dict[str, pd.DataFrame]:
+    """Return `heads`, `sets` and `replacements`; effects are losses in nats a word minus that while nothing is changed.
 
-
-def heads_table(measured: Measured, views: Sequence[str], *, zero: bool) -> pd.DataFrame:
-    """Return a row a head: how it aligns on half A (`pointing`, `entropy`) and what it is worth on half B.
-
+    `heads`, a row a head: how it aligns on half A (`pointing`, `entropy`) and what it is worth on half B when it is off;
     `zero_effect` is the effect with zero in place of the mean, empty where that is not the way to put heads off.
+
+    `sets`, a row a set that was put off: `all`, each `layer`, each `top` of k heads beside its draws. For `top`,
+    `draws_effect` is the mean over the draws, `share_reached` the share of draws with at least the set's effect,
+    `above_*` the set's effect minus the one that only a share 1 - level of the draws reach, `complete` whether the draws
+    are all sets that there are, `short` the layers with too few other heads.
+
+    `replacements`, a row a target and replacement; `balanced_minus_tempered` compares two replacements with each other.
+
+    Parameters
+    ----------
+    measured : Measured
+    views : sequence of str
+        Names along the first axis of the ranking's pointing.
+    sweeps : sequence of int
+        As they were run.
+    zero : bool
+        Whether heads were put to zero too.
     """
+    rows = {
+        "heads": _head_rows(measured, views, zero=zero),
+        "sets": _set_rows(measured),
+        "replacements": _replacement_rows(measured, sweeps),
+    }
+    frames = {name: pd.DataFrame(found, columns=list(COLUMNS[name])) for name, found in rows.items()}
+    for name, column in (("sets", "layer"), ("sets", "n_draws"), ("replacements", "sweeps")):
+        frames[name][column] = frames[name][column].astype("Int64")
+    return frames
+
+
+def _head_rows(measured: Measured, views: Sequence[str], *, zero: bool) -> list[dict[str, Any]]:
     ranking, rows = measured.ranking, []
     for layer, head in sorted(ranking.ordered()):
         place, change = (layer - 1, head), Intervention("off", ((layer, head),))
@@ -85,29 +133,20 @@ def heads_table(measured: Measured, views: Sequence[str], *, zero: bool) -> pd.D
                 "pointing": ranking.best[place],
                 "entropy": ranking.entropy[place],
                 **measured.estimate(measured.effect(change)),
-                "zero_effect": np.nan if checked is None else checked.sum() / measured.words.sum(),
+                "zero_effect": None if checked is None else checked.sum() / measured.words.sum(),
             }
         )
-    return pd.DataFrame(rows)
+    return rows
 
 
-def sets_table(measured: Measured) -> pd.DataFrame:
-    """Return a row a set that was put off: `all`, each `layer`, each `top` of k heads beside its draws.
-
-    For `top`: `draws_effect` is the mean over the draws, `over_*` the set's effect minus it, `share_reached` the
-    share of draws with at least the set's effect, `complete` whether the draws are all sets that there are, `short`
-    the layers with too few other heads.
-    """
+def _set_rows(measured: Measured) -> list[dict[str, Any]]:
     ordered = measured.ranking.ordered()
     layers = sorted({layer for layer, _ in ordered})
     by_layer = {layer: tuple(sorted(head for head in ordered if head[0] == layer)) for layer in layers}
     rows: list[dict[str, Any]] = [_set_row(measured, "all", len(ordered), targets(ordered)["all"])]
     rows += [{**_set_row(measured, "layer", len(heads), heads), "layer": at} for at, heads in by_layer.items()]
     rows += [{**_set_row(measured, "top", top.k, top.heads), **_against_draws(measured, top)} for top in measured.sets]
-    frame = pd.DataFrame(rows)
-    for name in ("layer", "n_draws"):
-        frame[name] = frame[name].astype("Int64")
-    return frame
+    return rows
 
 
 def _set_row(measured: Measured, what: str, k: int, heads: tuple) -> dict[str, Any]:
@@ -121,22 +160,19 @@ def _against_draws(measured: Measured, top: TopSet) -> dict[str, Any]:
         "complete": top.complete,
         "short": " ".join(map(str, top.short)),
     }
-    names = ("effect", "low", "high", "p")
     if not top.draws:
-        return found | {f"over_{name}": np.nan for name in names} | {"draws_effect": np.nan, "share_reached": np.nan}
+        return found
     own = measured.effect(Intervention("off", top.heads))
     draws = np.stack([measured.effect(Intervention("off", heads)) for heads in top.draws])
-    over = measured.estimate(own - draws.mean(0))
     return {
         **found,
         "draws_effect": draws.mean(0).sum() / measured.words.sum(),
-        **{f"over_{name}": over[name] for name in names},
         "share_reached": float((draws.sum(1) >= own.sum()).mean()),
+        **{f"above_{name}": value for name, value in measured.above(own, draws).items()},
     }
 
 
-def replacements_table(measured: Measured, sweeps: Sequence[int]) -> pd.DataFrame:
-    """Return a row a target and replacement; `balanced_minus_tempered` compares two replacements, not with the own."""
+def _replacement_rows(measured: Measured, sweeps: Sequence[int]) -> list[dict[str, Any]]:
     rows = []
     for name, heads in targets(measured.ranking.ordered()).items():
         about = {"target": name, "heads": _spell(heads)}
@@ -147,9 +183,7 @@ def replacements_table(measured: Measured, sweeps: Sequence[int]) -> pd.DataFram
             plan, soft = (measured.effect(Intervention(kind, heads, n)) for kind in ("balanced", "tempered"))
             for what, effect in (("balanced", plan), ("tempered", soft), ("balanced_minus_tempered", plan - soft)):
                 rows.append({**about, "replacement": what, "sweeps": n, **measured.estimate(effect)})
-    frame = pd.DataFrame(rows)
-    frame["sweeps"] = frame["sweeps"].astype("Int64")
-    return frame
+    return rows
 
 
 def correlations(measured: Measured) -> dict[str, dict[str, float]]:
@@ -162,7 +196,7 @@ def correlations(measured: Measured) -> dict[str, dict[str, float]]:
     heads = [Intervention("off", ((layer + 1, head),)) for layer, head in np.ndindex(shape)]
     effects = np.stack([measured.effect(change) for change in heads], axis=-1)
     value = (effects.sum(0) / measured.words.sum()).reshape(shape)
-    draws = measured.resampler.sums(effects) / measured.resampler.sums(measured.words)[:, None]
+    draws = measured.resampler.ratios(effects, np.broadcast_to(measured.words[:, None], effects.shape))
     draws = draws.reshape(-1, *shape)
     rule, found = IntervalRule("percentile", measured.level), {}
     for name, scores in (("alignment", ranking.best), ("negative_entropy", -ranking.entropy)):

@@ -35,7 +35,7 @@ class Align(Block):
 class Intervene(Block):
     """Putting heads off and making them look elsewhere; `pairs` and `draws` bound the work."""
 
-    pairs: Annotated[int, Field(ge=4)] = 60
+    pairs: Annotated[int, Field(ge=0)] = 60
     ks: Annotated[tuple[Count, ...], BeforeValidator(as_tuple)] = (1, 2, 4, 8)
     draws: Count = 12
     sweeps: Annotated[tuple[Count, ...], BeforeValidator(as_tuple), Field(min_length=1)] = (1, 20)

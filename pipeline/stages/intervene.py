@@ -23,12 +23,13 @@ def main(name: str) -> None:
         settings=params.intervene,
         align=params.align,
         extract=params.extract,
+        languages=params.corpus.pair,
         pairs=read_pairs(Path("data/corpus/pairs.parquet")),
         links=read_links(Path("data/links/links.parquet")),
     )
     summary = intervene(job, work=WORK, target=METRICS / name, track=track(f"intervening in {name}"), say=say)
-    verdicts = [f"{what} {found['verdict']}" for what, found in summary.get("verdicts", {}).items()]
-    say(f"intervene: {name}: {summary['status']}" + "".join(f"; {line.replace('_', ' ')}" for line in verdicts))
+    loss = f"loss {summary['base']['value']:.3f} nats a word" if "base" in summary else summary["why"]
+    say(f"intervene: {name}: {summary['status']}; {loss}")
 
 
 if __name__ == "__main__":
