@@ -124,6 +124,15 @@ def tempered(
     return weights / weights.sum(-1, keepdim=True).clamp(min=1e-300)
 
 
+def tempered_by_row(
+    share: Float[Tensor, "batch head row column"], target: Float[Tensor, "batch head row"]
+) -> Float[Tensor, "batch head row column"]:
+    """Return `tempered` with a temperature for each row, which gives each its own entropy `target`."""
+    alone = share.reshape(-1, 1, 1, share.shape[-1])
+    every = torch.ones((len(alone), 1), dtype=torch.bool, device=share.device)
+    return tempered(alone, every, target.reshape(-1, 1)).reshape(share.shape)
+
+
 def _mean(values: Float[Tensor, "batch head row"], rows: Bool[Tensor, "batch row"]) -> Float[Tensor, "batch head"]:
     return (values * rows[:, None]).sum(-1) / rows.sum(-1)[:, None].clamp(min=1)
 

@@ -11,7 +11,11 @@ from torch import Tensor, nn
 from pipeline.intervention import changes
 from pipeline.intervention.scorer import Place
 
-Kind = Literal["off", "zero", "uniform", "position", "mispaired", "links", "permuted", "balanced", "tempered"]
+Kind = Literal[
+    "off", "zero", "uniform", "position", "mispaired", "links", "permuted", "balanced", "tempered", "tempered_by_row"
+]  # fmt: skip
+NORMALISED: tuple[Kind, ...] = ("balanced", "tempered", "tempered_by_row")
+"""The head's own scores, normalised otherwise: as a plan, or by a temperature that makes them as flat as that plan."""
 Head = tuple[int, int]
 """Layer, from 1, and head, from 0."""
 
@@ -28,7 +32,8 @@ class Intervention:
     heads : tuple of (layer, head)
         Ascending.
     sweeps : int
-        Of `balanced` and of the plan whose entropy `tempered` has; 0 for all others.
+        Of `balanced`, and of the plan whose mean entropy `tempered` has in every pair and `tempered_by_row` in every
+        row; 0 for all others.
     """
 
     kind: Kind
@@ -148,7 +153,7 @@ class Edit:
     ) -> Float[Tensor, "batch some row column"]:
         """Return the block with the mass of each row spread otherwise."""
         kind, columns = self.intervention.kind, self.place.column_mask
-        if kind in ("balanced", "tempered"):
+        if kind in NORMALISED:
             share = self._normalised_otherwise(changes.within(block, columns))
         else:
             share = self.shares.of(kind, layer, heads)
@@ -163,4 +168,6 @@ class Edit:
         plan = changes.balanced(own, rows, sweeps=self.intervention.sweeps, causal=self.causal)
         if self.intervention.kind == "balanced":
             return plan
+        if self.intervention.kind == "tempered_by_row":
+            return changes.tempered_by_row(own, changes.entropy(plan)) * rows[:, None, :, None]
         return changes.tempered(own, rows, changes.mean_entropy(plan, rows))

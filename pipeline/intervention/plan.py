@@ -8,7 +8,7 @@ from math import comb, prod
 
 import numpy as np
 
-from pipeline.intervention.observers import Head, Intervention, Kind
+from pipeline.intervention.observers import NORMALISED, Head, Intervention, Kind
 
 DECIDING_K = 4
 """How many of the best aligning heads are `top`."""
@@ -69,9 +69,8 @@ def targets(ordered: Sequence[Head]) -> dict[str, tuple[Head, ...]]:
 
 def replacements(heads: tuple[Head, ...], sweeps: Sequence[int]) -> list[Intervention]:
     """Return every replacement of the distributions of some heads."""
-    kinds: tuple[Kind, ...] = ("balanced", "tempered")
     return [Intervention(kind, heads) for kind in REPLACEMENTS] + [
-        Intervention(kind, heads, n) for n in sweeps for kind in kinds
+        Intervention(kind, heads, n) for n in sweeps for kind in NORMALISED
     ]
 
 
@@ -87,7 +86,7 @@ def everything(
     sets : sequence of TopSet
     sweeps : sequence of int
     zero : bool
-        Whether the check with zero in place of the mean is made.
+        Whether the check with zero in place of the mean is made, on all sets but the draws.
     """
     by_target = targets(ordered)
     layers = [tuple(sorted(h for h in ordered if h[0] == layer)) for layer in sorted({layer for layer, _ in ordered})]
@@ -95,6 +94,7 @@ def everything(
     off = [*singles, *layers, by_target["all"], *(top.heads for top in sets), *(d for top in sets for d in top.draws)]
     wanted = [Intervention("off", heads) for heads in off]
     if zero:
-        wanted += [Intervention("zero", heads) for heads in (*singles, *layers, by_target["all"])]
+        sets_of_heads = (*layers, by_target["all"], *(top.heads for top in sets))
+        wanted += [Intervention("zero", heads) for heads in sets_of_heads]
     wanted += [change for heads in by_target.values() for change in replacements(heads, sweeps)]
     return list(dict.fromkeys(wanted))

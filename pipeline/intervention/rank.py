@@ -54,8 +54,14 @@ class Ranking:
         return [(int(i) // n_heads + 1, int(i) % n_heads) for i in order]
 
 
+ON_PROCESSOR = 1024
+"""Most tokens that are run at once without a card: more of them only bring padding."""
+
+
 def in_batches(scorer: Scorer, items: Sequence[Item], tokens_per_batch: int) -> Iterator[Batch]:
     """Yield the items as batches by length."""
+    if scorer.translator.device.type == "cpu":
+        tokens_per_batch = min(tokens_per_batch, ON_PROCESSOR)
     by_pair = {item.pair_id: item for item in items}
     for part in batches([item.example for item in items], tokens_per_batch):
         yield scorer.batch([by_pair[example.pair_id] for example in part])

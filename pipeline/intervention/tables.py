@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,28 @@ from jaxtyping import Float
 
 from pipeline.alignment.bootstrap import IntervalRule, difference_p
 from pipeline.alignment.halves import HashedResampler
-from pipeline.intervention.observers import Intervention
+from pipeline.intervention.observers import NORMALISED, Intervention
 from pipeline.intervention.plan import REPLACEMENTS, TopSet, targets
 from pipeline.intervention.rank import Ranking, rank_correlation
 
 Losses = Float[np.ndarray, " pair"]
 ESTIMATE = ("effect", "low", "high", "p")
 COLUMNS = {
-    "heads": ("layer", "head", "view", "pointing", "entropy", *ESTIMATE, "zero_effect"),
+    "heads": ("layer", "head", "view", "pointing", "entropy", *ESTIMATE),
     "sets": (
-        *("set", "layer", "k", "heads", *ESTIMATE, "n_draws", "complete", "short", "draws_effect", "share_reached"),
+        *(
+            "set",
+            "layer",
+            "k",
+            "heads",
+            *ESTIMATE,
+            "zero_effect",
+            "n_draws",
+            "complete",
+            "short",
+            "draws_effect",
+            "share_reached",
+        ),
         *(f"above_{name}" for name in ESTIMATE),
     ),
     "replacements": ("target", "heads", "replacement", "sweeps", *ESTIMATE),
@@ -89,15 +102,15 @@ def all_tables(
 ) -> dict[str, pd.DataFrame]:
     """Return `heads`, `sets` and `replacements`; effects are losses in nats a word minus that while nothing is changed.
 
-    `heads`, a row a head: how it aligns on half A (`pointing`, `entropy`) and what it is worth on half B when it is off;
-    `zero_effect` is the effect with zero in place of the mean, empty where that is not the way to put heads off.
+    `heads`, a row a head: how it aligns on half A (`pointing`, `entropy`) and what it is worth on half B when it is off.
 
-    `sets`, a row a set that was put off: `all`, each `layer`, each `top` of k heads beside its draws. For `top`,
+    `sets`, a row a set that was put off: `all`, each `layer`, each `top` of k heads beside its draws. `zero_effect` is
+    the effect with zero in place of the mean, empty where that is not the way to put heads off. For `top`,
     `draws_effect` is the mean over the draws, `share_reached` the share of draws with at least the set's effect,
     `above_*` the set's effect minus the one that only a share 1 - level of the draws reach, `complete` whether the draws
     are all sets that there are, `short` the layers with too few other heads.
 
-    `replacements`, a row a target and replacement; `balanced_minus_tempered` compares two replacements with each other.
+    `replacements`, a row a target and replacement; `balanced_minus_*` compares two replacements with each other.
 
     Parameters
     ----------
@@ -110,8 +123,8 @@ def all_tables(
         Whether heads were put to zero too.
     """
     rows = {
-        "heads": _head_rows(measured, views, zero=zero),
-        "sets": _set_rows(measured),
+        "heads": _head_rows(measured, views),
+        "sets": _set_rows(measured, zero=zero),
         "replacements": _replacement_rows(measured, sweeps),
     }
     frames = {name: pd.DataFrame(found, columns=list(COLUMNS[name])) for name, found in rows.items()}
@@ -120,11 +133,10 @@ def all_tables(
     return frames
 
 
-def _head_rows(measured: Measured, views: Sequence[str], *, zero: bool) -> list[dict[str, Any]]:
+def _head_rows(measured: Measured, views: Sequence[str]) -> list[dict[str, Any]]:
     ranking, rows = measured.ranking, []
     for layer, head in sorted(ranking.ordered()):
         place, change = (layer - 1, head), Intervention("off", ((layer, head),))
-        checked = measured.effect(Intervention("zero", change.heads)) if zero else None
         rows.append(
             {
                 "layer": layer,
@@ -133,25 +145,29 @@ def _head_rows(measured: Measured, views: Sequence[str], *, zero: bool) -> list[
                 "pointing": ranking.best[place],
                 "entropy": ranking.entropy[place],
                 **measured.estimate(measured.effect(change)),
-                "zero_effect": None if checked is None else checked.sum() / measured.words.sum(),
             }
         )
     return rows
 
 
-def _set_rows(measured: Measured) -> list[dict[str, Any]]:
+def _set_rows(measured: Measured, *, zero: bool) -> list[dict[str, Any]]:
     ordered = measured.ranking.ordered()
     layers = sorted({layer for layer, _ in ordered})
     by_layer = {layer: tuple(sorted(head for head in ordered if head[0] == layer)) for layer in layers}
-    rows: list[dict[str, Any]] = [_set_row(measured, "all", len(ordered), targets(ordered)["all"])]
-    rows += [{**_set_row(measured, "layer", len(heads), heads), "layer": at} for at, heads in by_layer.items()]
-    rows += [{**_set_row(measured, "top", top.k, top.heads), **_against_draws(measured, top)} for top in measured.sets]
-    return rows
+    row = partial(_set_row, measured, zero=zero)
+    return [
+        row("all", targets(ordered)["all"]),
+        *({**row("layer", heads), "layer": layer} for layer, heads in by_layer.items()),
+        *({**row("top", top.heads), **_against_draws(measured, top)} for top in measured.sets),
+    ]
 
 
-def _set_row(measured: Measured, what: str, k: int, heads: tuple) -> dict[str, Any]:
+def _set_row(measured: Measured, what: str, heads: tuple, *, zero: bool) -> dict[str, Any]:
     estimate = measured.estimate(measured.effect(Intervention("off", heads)))
-    return {"set": what, "layer": None, "k": k, "heads": _spell(heads), **estimate}
+    row = {"set": what, "layer": None, "k": len(heads), "heads": _spell(heads), **estimate}
+    if zero:
+        row["zero_effect"] = measured.effect(Intervention("zero", heads)).sum() / measured.words.sum()
+    return row
 
 
 def _against_draws(measured: Measured, top: TopSet) -> dict[str, Any]:
@@ -180,9 +196,12 @@ def _replacement_rows(measured: Measured, sweeps: Sequence[int]) -> list[dict[st
             effect = measured.effect(Intervention(kind, heads))
             rows.append({**about, "replacement": str(kind), "sweeps": None, **measured.estimate(effect)})
         for n in sweeps:
-            plan, soft = (measured.effect(Intervention(kind, heads, n)) for kind in ("balanced", "tempered"))
-            for what, effect in (("balanced", plan), ("tempered", soft), ("balanced_minus_tempered", plan - soft)):
-                rows.append({**about, "replacement": what, "sweeps": n, **measured.estimate(effect)})
+            effects = {str(kind): measured.effect(Intervention(kind, heads, n)) for kind in NORMALISED}
+            effects |= {f"balanced_minus_{rival}": effects["balanced"] - effects[rival] for rival in list(effects)[1:]}
+            rows += [
+                {**about, "replacement": what, "sweeps": n, **measured.estimate(found)}
+                for what, found in effects.items()
+            ]
     return rows
 
 

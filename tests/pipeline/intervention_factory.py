@@ -1,4 +1,4 @@
-"""A translator made by hand whose one head does all the work, and random ones of both kinds."""
+"""A translator made by hand whose one head does all the work, and random ones of every kind."""
 
 import numpy as np
 import torch
@@ -14,36 +14,61 @@ def token(kind, colour):
     return 1 + 2 * kind + colour
 
 
+def translator(model, reads):
+    """Return a model as the scorer takes it, with our attention; its tokeniser is never asked."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+
+    from pipeline.attention.capture import Capture
+    from pipeline.attention.languages import Languages
+    from pipeline.attention.load import Translator
+    from pipeline.intervention.hook import NAME
+
+    model.set_attn_implementation(NAME)
+    return Translator(
+        name="small",
+        model=model.eval(),
+        tokenizer=PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"a": 0}, unk_token="a"))),
+        capture=Capture({}),
+        reads=reads,
+        first_position=0 if reads == "joint" else None,
+        revision=None,
+        languages=Languages(),
+    )
+
+
+def _item(pair_id, rows, *, src, labels, queries, links, n_words=None):
+    from pipeline.attention.reader import Example
+    from pipeline.intervention.items import Item
+
+    example = Example(
+        pair_id=pair_id, rows=rows, src=src, tgt=queries[-1], special=(src.sum(0) == 0).tolist(), alone={}
+    )
+    return Item(example=example, labels=labels, n_words=n_words or queries.shape[1], queries=queries, links=links)
+
+
 def planted_item(pair_id):
     """Return a pair: the source has a word of each kind in random order, the target the same words in order.
 
     The colours are random, so that a word can be told from the source only, and its place from its kind only.
     """
-    from pipeline.intervention.inputs import Item
-
     rng = np.random.default_rng(pair_id)
     order, colours = rng.permutation(N_WORDS), rng.integers(2, size=N_WORDS)
     labels = [*(token(kind, colours[kind]) for kind in range(N_WORDS)), 0]
-    return Item(
-        pair_id=pair_id,
-        rows={
-            "input_ids": [*(token(kind, colours[kind]) for kind in order), 0],
-            "decoder_input_ids": [PAD, *labels[:-1]],
-        },
+    return _item(
+        pair_id,
+        {"src": [*(token(kind, colours[kind]) for kind in order), 0], "tgt": [PAD, *labels[:-1]]},
+        src=np.eye(N_WORDS, N_WORDS + 1),
         labels=labels,
-        n_words=N_WORDS,
         queries=np.stack([np.eye(N_WORDS, N_WORDS + 1), np.eye(N_WORDS, N_WORDS + 1, k=1)]),
-        keys=np.eye(N_WORDS, N_WORDS + 1),
-        free=[True] * (N_WORDS + 1),
         links=np.stack([np.argsort(order), np.arange(N_WORDS)], axis=1),
     )
 
 
 def marian(*, d_model=N_HEADS * HEAD_DIM):
-    """Return a small Marian model with random weights and our attention."""
+    """Return a small Marian model with random weights."""
     from transformers import MarianConfig, MarianMTModel
-
-    from pipeline.intervention.hook import NAME
 
     torch.manual_seed(0)
     config = MarianConfig(
@@ -51,9 +76,7 @@ def marian(*, d_model=N_HEADS * HEAD_DIM):
         encoder_attention_heads=N_HEADS, decoder_attention_heads=N_HEADS, encoder_ffn_dim=8, decoder_ffn_dim=8,
         max_position_embeddings=16, pad_token_id=PAD, eos_token_id=0, decoder_start_token_id=PAD, init_std=0.4,
     )  # fmt: skip
-    model = MarianMTModel(config).double().eval()
-    model.set_attn_implementation(NAME)
-    return model
+    return MarianMTModel(config).double().eval()
 
 
 @torch.no_grad()
@@ -110,20 +133,16 @@ def planted(*, used=True, hub=0.0, sharp=6.0):
 
 def random_items(lengths, *, seed=3):
     """Return pairs of random ids for `marian`, one a pair of lengths (source, target)."""
-    from pipeline.intervention.inputs import Item
-
     rng, items = np.random.default_rng(seed), []
     for pair_id, (n, m) in enumerate(lengths):
         src, tgt = ([*rng.integers(1, PAD, size=size).tolist(), 0] for size in (n, m))
         items.append(
-            Item(
-                pair_id=pair_id,
-                rows={"input_ids": src, "decoder_input_ids": [PAD, *tgt[:-1]]},
+            _item(
+                pair_id,
+                {"src": src, "tgt": [PAD, *tgt[:-1]]},
+                src=np.eye(n, n + 1),
                 labels=tgt,
-                n_words=m,
                 queries=np.stack([np.eye(m, m + 1), np.eye(m, m + 1, k=1)]),
-                keys=np.eye(n, n + 1),
-                free=[True] * (m + 1),
                 links=np.array([[i % n, i] for i in range(0, m, 2)]),
             )
         )
@@ -131,24 +150,20 @@ def random_items(lengths, *, seed=3):
 
 
 def bert():
-    """Return a small BERT with a masked-word head, random weights and our attention."""
+    """Return a small BERT with a masked-word head and random weights."""
     from transformers import BertConfig, BertForMaskedLM
-
-    from pipeline.intervention.hook import NAME
 
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=30, hidden_size=24, num_hidden_layers=2, num_attention_heads=6, intermediate_size=16,
         max_position_embeddings=40, initializer_range=0.4, pad_token_id=0,
     )  # fmt: skip
-    model = BertForMaskedLM(config).double().eval()
-    model.set_attn_implementation(NAME)
-    return model
+    return BertForMaskedLM(config).double().eval()
 
 
 def masked_items(lengths, *, seed=3):
     """Return pairs for `bert`: [1] source [2] target [2] with every other target token masked (3)."""
-    from pipeline.intervention.inputs import IGNORED, Item
+    from pipeline.intervention.items import IGNORED
 
     rng, items = np.random.default_rng(seed), []
     for pair_id, (n, m) in enumerate(lengths):
@@ -158,18 +173,46 @@ def masked_items(lengths, *, seed=3):
         for place in range(n + 2, n + 2 + m, 2):
             ids[place], labels[place] = 3, ids[place]
         items.append(
-            Item(
-                pair_id=pair_id,
-                rows={
-                    "input_ids": ids,
-                    "token_type_ids": [0] * (n + 2) + [1] * (m + 1),
-                    "position_ids": list(range(size)),
-                },
+            _item(
+                pair_id,
+                {"ids": ids, "types": [0] * (n + 2) + [1] * (m + 1), "positions": list(range(size))},
+                src=np.eye(n, size, k=1),
                 labels=labels,
                 n_words=sum(label != IGNORED for label in labels),
                 queries=np.eye(m, size, k=n + 2)[None],
-                keys=np.eye(n, size, k=1),
-                free=[n + 2 <= place < n + 2 + m for place in range(size)],
+                links=np.array([[i % n, i] for i in range(0, m, 2)]),
+            )
+        )
+    return items
+
+
+def llama():
+    """Return a small language model with random weights, two heads of keys and values for six of queries."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=30, hidden_size=24, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2,
+        intermediate_size=16, max_position_embeddings=60, initializer_range=0.4, pad_token_id=0,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).double().eval()
+
+
+def prompted_items(lengths, *, seed=3):
+    """Return pairs for `llama`: [1] source [2] [3] target [4], scored on the target's tokens."""
+    from pipeline.intervention.items import IGNORED
+
+    rng, items = np.random.default_rng(seed), []
+    for pair_id, (n, m) in enumerate(lengths):
+        src, tgt = (rng.integers(5, 30, size=size).tolist() for size in (n, m))
+        size = n + m + 4
+        items.append(
+            _item(
+                pair_id,
+                {"ids": [1, *src, 2, 3, *tgt, 4]},
+                src=np.eye(n, size, k=1),
+                labels=[IGNORED] * (n + 2) + tgt + [IGNORED] * 2,
+                queries=np.stack([np.eye(m, size, k=n + 2), np.eye(m, size, k=n + 3)]),
                 links=np.array([[i % n, i] for i in range(0, m, 2)]),
             )
         )
