@@ -88,13 +88,10 @@ class Measured:
 
     def _with_interval(self, value: float, draws: Float[np.ndarray, " resample"]) -> dict[str, float]:
         rule = IntervalRule("percentile", self.level)
-        found = self.resampler.estimate(np.asarray(value), draws, np.asarray(len(self.words)), rule)
-        return {
-            "effect": float(value),
-            "low": float(found.low),
-            "high": float(found.high),
-            "p": float(difference_p(found)),
-        }
+        n_pairs = np.array([len(self.words)])
+        found = self.resampler.estimate(np.array([value]), draws[:, None], n_pairs, rule)
+        p = difference_p(found)
+        return {"effect": float(value), "low": float(found.low[0]), "high": float(found.high[0]), "p": float(p[0])}
 
 
 def all_tables(
@@ -220,10 +217,10 @@ def correlations(measured: Measured) -> dict[str, dict[str, float]]:
     rule, found = IntervalRule("percentile", measured.level), {}
     for name, scores in (("alignment", ranking.best), ("negative_entropy", -ranking.entropy)):
         for where, within in (("all", False), ("within_layer", True)):
-            resampled = rank_correlation(scores, draws, within_layer=within)
-            rho = rank_correlation(scores, value, within_layer=within)
+            resampled = rank_correlation(scores, draws, within_layer=within)[:, None]
+            rho = rank_correlation(scores, value[None], within_layer=within)
             low, high = rule.interval(resampled, rho)
-            found[f"{name}_{where}"] = {"value": float(rho), "low": float(low), "high": float(high)}
+            found[f"{name}_{where}"] = {"value": float(rho[0]), "low": float(low[0]), "high": float(high[0])}
     return found
 
 

@@ -54,7 +54,7 @@ def planted_item(pair_id):
     The colours are random, so that a word can be told from the source only, and its place from its kind only.
     """
     rng = np.random.default_rng(pair_id)
-    order, colours = rng.permutation(N_WORDS), rng.integers(2, size=N_WORDS)
+    order, colours = rng.permutation(N_WORDS).tolist(), rng.integers(2, size=N_WORDS).tolist()
     labels = [*(token(kind, colours[kind]) for kind in range(N_WORDS)), 0]
     return _item(
         pair_id,
