@@ -118,6 +118,10 @@ def intervene(
     translator, encode = loaded
     items, n_skipped = encode_all(encode, job.pairs, job.links, job.settings.pairs)
     scorer = Scorer(translator, job.spec.family)
+    n_heads = len(scorer.layers) * scorer.n_heads
+    if n_heads <= plan.DECIDING_K:
+        why = f"it has {n_heads} heads, and {plan.DECIDING_K} are put off and held against others"
+        return _leave_out({**about, "status": NOT_TESTABLE, "why": why}, target)
     folder = job.folder(work, scorer)
     measured = examine(job, scorer, items, folder, track)
     found, summary = results(job, scorer, measured)
@@ -168,7 +172,8 @@ def _halves(items: Sequence[Item], job: Job) -> tuple[list[Item], list[Item]]:
     if not choosing or len(judging) < 2:
         message = (
             f"intervene.pairs: at least 1 pair with links to choose heads on and 2 to judge them on, but {job.name} got "
-            f"{len(choosing)} and {len(judging)}; ask for more pairs, or give a larger dictionary"
+            f"{len(choosing)} and {len(judging)}; ask for more pairs (0 leaves the stage out), or "
+            "give a larger dictionary"
         )
         raise PipelineError(message)
     return choosing, judging

@@ -66,7 +66,7 @@ class Record:
     def __init__(self, layers: Mapping[nn.Module, int], place: Place) -> None:
         self.layers, self.place = layers, place
         self.blocks: dict[int, Float[Tensor, "batch head row column"]] = {}
-        self.sums: dict[int, Float[Tensor, "head dim"]] = {}
+        self.sums: dict[int, Float[Tensor, "head _dim"]] = {}
 
     def layer_of(self, module: nn.Module) -> int | None:
         """Return the layer of a watched module."""
@@ -95,7 +95,7 @@ class Edit:
         Of the batch.
     shares : Shares
         Of the batch.
-    means : float tensor, shape (layer, head, dim)
+    means : mapping from layer to float tensor, shape (head, dim)
         Mean outputs over half A.
     cuts : bool
         Whether `off` cuts the target-to-source part instead of putting the mean.
@@ -107,7 +107,7 @@ class Edit:
     intervention: Intervention
     place: Place
     shares: Shares
-    means: Float[Tensor, "layer head dim"]
+    means: Mapping[int, Float[Tensor, "head _dim"]]
     cuts: bool
     causal: bool
 
@@ -124,7 +124,7 @@ class Edit:
         kind = self.intervention.kind
         if kind == "zero" or (kind == "off" and not self.cuts):
             output = weights.to(value.dtype) @ value
-            means = self.means[layer - 1, heads] if kind == "off" else torch.zeros_like(self.means[layer - 1, heads])
+            means = self.means[layer][heads] * (kind == "off")
             rows = self.place.queries(output.shape[2])[:, None, :, None]
             output[:, heads] = torch.where(rows, means[:, None].to(output.dtype), output[:, heads])
             return output

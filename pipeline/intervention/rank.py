@@ -27,14 +27,14 @@ class Ranking:
         Pointing of target words on dictionary links (`pipeline.alignment.pointing`), mean over pairs, in [0, 1].
     entropy : float array, shape (layer, head)
         Mean row entropy over source tokens, mean over pairs, in nats.
-    means : float tensor, shape (layer, head, dim)
-        Mean output of each head over the rows.
+    means : dict from layer to float tensor, shape (head, dim)
+        Mean output of each head over the rows; layers may differ in width.
     n_pairs : int
     """
 
     pointing: Float[np.ndarray, "view layer head"]
     entropy: Float[np.ndarray, "layer head"]
-    means: Float[Tensor, "layer head dim"]
+    means: dict[int, Float[Tensor, "head _dim"]]
     n_pairs: int
 
     @property
@@ -77,16 +77,18 @@ def blocks_of(record: Record, items: Sequence[Item]) -> list[Float[np.ndarray, "
 
 def rank_heads(scorer: Scorer, items: Sequence[Item], tokens_per_batch: int) -> Ranking:
     """Return pointing, entropies and mean outputs over the pairs given, one pass; their order changes nothing."""
-    found, sums = {}, []
+    found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    sums: list[dict[int, Tensor]] = []
     for batch in in_batches(scorer, items, tokens_per_batch):
         record = Record(scorer.layers, batch.place)
         scorer.losses(batch, record)
-        sums.append(torch.stack([record.sums[layer] for layer in sorted(record.sums)]))
+        sums.append(record.sums)
         for item, block in zip(batch.items, blocks_of(record, batch.items), strict=True):
             entropy = row_entropy(normalised_rows(block, "tgt"), np.full(len(block), len(item.rows)))
             found[item.pair_id] = _pointing(item, block), entropy
     pointings, entropies = zip(*(found[pair_id] for pair_id in sorted(found)), strict=True)
-    means = torch.stack(sums).sum(0) / sum(len(item.rows) for item in items)
+    n_rows = sum(len(item.rows) for item in items)
+    means = {layer: torch.stack([part[layer] for part in sums]).sum(0) / n_rows for layer in sorted(sums[0])}
     return Ranking(np.mean(pointings, axis=0), np.mean(entropies, axis=0), means, len(found))
 
 

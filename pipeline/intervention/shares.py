@@ -15,6 +15,8 @@ from pipeline.intervention.items import Item
 from pipeline.intervention.observers import Kind
 from pipeline.intervention.scorer import Batch
 
+PERMUTED = 1
+"""Sets the draws of permuted links apart from those of masked words."""
 Blocks = Float[np.ndarray, "layer head row column"]
 
 
@@ -115,7 +117,7 @@ def linked_share(item: Item, *, permuted_by: int | None = None) -> Float[np.ndar
     n_src, n_tgt = len(item.keys), item.queries.shape[1]
     linked = link_block(item.links, n_src=n_src, n_tgt=n_tgt).astype(float)
     if permuted_by is not None:
-        linked = linked[:, _derangement(n_src, np.random.default_rng([permuted_by, item.pair_id]))]
+        linked = linked[:, _derangement(n_src, np.random.default_rng([permuted_by, item.pair_id, PERMUTED]))]
     queries = (item.queries[:, :, item.rows] > 0).astype(float)
     share = np.einsum("vwr,ws,sc->vrc", queries, linked, mean_rows(item.keys)[:, item.columns])
     total = share.sum(-1, keepdims=True)

@@ -169,6 +169,22 @@ def tokenizer():
     )  # fmt: skip
 
 
+def test_few_heads_cannot_be_held_against_others(tokenizer, tmp_path):
+    from transformers import AutoModelForMaskedLM
+
+    from pipeline.intervention.measure import intervene
+    from pipeline.params import Translator
+
+    folder = _saved(AutoModelForMaskedLM, tokenizer, tmp_path / "model", family="bert", num_attention_heads=2)
+    summary = intervene(
+        _text_job(Translator(model=folder, reads="joint")), work=tmp_path / "work", target=tmp_path / "out"
+    )
+    assert (summary["status"], summary["why"]) == (
+        "not testable here",
+        "it has 4 heads, and 4 are put off and held against others",
+    )
+
+
 def _saved(make, tokenizer, folder, **config):
     import torch
     from transformers import AutoConfig

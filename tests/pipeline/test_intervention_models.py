@@ -94,7 +94,7 @@ def test_off_gives_out_the_mean_that_half_a_saw(benches):
     hook.remove()
     means = rank_heads(scorer, items, 40).means
     by_hand = torch.cat([output[0] for output in outputs]).mean(0)
-    np.testing.assert_allclose(means[1].flatten(), by_hand, atol=1e-9)
+    np.testing.assert_allclose(means[2].flatten(), by_hand, atol=1e-9)
 
 
 @pytest.mark.parametrize("reads", ["joint", "prompt"])
@@ -152,7 +152,7 @@ def test_a_replacement_moves_mass_among_source_words_only(reads, kind, benches):
     weights = torch.rand(len(batch.items), 6, n_queries, n_keys, generator=generator).softmax(-1)
     edit = Edit(
         scorer.layers, _change(kind, ((1, 1),)), batch.place, shares,
-        means=torch.zeros(2, 6, 4), cuts=scorer.cuts, causal=scorer.causal,
+        means={1: torch.zeros(6, 4)}, cuts=scorer.cuts, causal=scorer.causal,
     )  # fmt: skip
     changed = weights.clone()
     edit.attend(1, changed, torch.zeros(len(batch.items), 6, n_keys, 4))
