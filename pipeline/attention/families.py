@@ -87,8 +87,7 @@ def attention_modules(model: "PreTrainedModel", family: Family, reads: Reads) ->
     PipelineError
         If a layer has no module of that name: names those that are near.
     """
-    body: nn.Module = model.get_submodule("model") if hasattr(model, "model") else model
-    modules = dict(body.named_modules())
+    modules = dict(model.base_model.named_modules())
     paths = [family.module.format(layer=layer) for layer in range(_n_layers(model.config, reads))]
     missing = [path for path in paths if path not in modules]
     if missing:

@@ -3,7 +3,7 @@
 import copy
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -12,6 +12,8 @@ import torch
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
     PretrainedConfig,
@@ -36,6 +38,16 @@ Control = Literal["trained", "random_init", "weight_shuffled"]
 
 # Parts that sit on top of the states that we read: encoders are often published without them.
 _NEVER_READ = re.compile(r"(^|\.)(pooler|lm_head|cls|final_logits_bias)(\.|$)")
+_BODIES: dict[Reads, Any] = {"cross": AutoModelForSeq2SeqLM, "joint": AutoModel, "prompt": AutoModel}
+_WITH_HEADS: dict[Reads, Any] = {
+    "cross": AutoModelForSeq2SeqLM,
+    "joint": AutoModelForMaskedLM,
+    "prompt": AutoModelForCausalLM,
+}
+
+
+class MissingHeadError(PipelineError):
+    """A checkpoint without the head that tells words from states, which the library would fill with random numbers."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +139,7 @@ def load_spec(
     *,
     pair: str | None,
     control: Control = "trained",
+    head: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Translator:
     """Return the translator that an entry of `translators:` describes, for text of a language pair such as en-fr."""
@@ -140,6 +153,7 @@ def load_spec(
         dtype=settings.dtype,
         request=Request(pair, spec.src_code, spec.tgt_code, spec.prefix),
         family=spec.family,
+        head=head,
         say=say,
     )
 
@@ -155,6 +169,7 @@ def load_translator(
     dtype: str = "float32",
     request: Request = Request(),  # noqa: B008 - frozen
     family: Family | None = None,
+    head: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Translator:
     """Return a translator ready for capture; weights are safetensors only, remote code is never run.
@@ -164,8 +179,7 @@ def load_translator(
     name : str
         Hub name or folder in Hugging Face layout.
     reads : {"cross", "joint", "prompt"}
-        Decoder over encoder, one encoder over the concatenated pair, or a language model over a prompt. The last
-        comes without its vocabulary head.
+        Decoder over encoder, one encoder over the concatenated pair, or a language model over a prompt.
     control : {"trained", "random_init", "weight_shuffled"}
         `random_init` gives the same configuration fresh weights drawn with `seed`; `weight_shuffled` permutes each
         trained tensor with it.
@@ -176,11 +190,15 @@ def load_translator(
         Languages of the text, with the codes and the prefix that the user sets.
     family : Family, optional
         Where its attention is, if families.yaml does not say it.
+    head : bool
+        Whether an encoder or a language model comes with the head that tells words from states; `cross` always does.
     say : callable
         Gets a line before a download, with its size, and one if a padding token had to be chosen.
 
     Raises
     ------
+    MissingHeadError
+        If the head is asked for and the weights have none.
     PipelineError
         If the model cannot be loaded, does not fit `reads`, has no attention where it should be, weights that are
         no numbers or ids beyond its embedding, or if it needs a language code that cannot be found.
@@ -197,7 +215,7 @@ def load_translator(
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
         check_tokenizer(tokenizer)
         languages = set_languages(name, tokenizer, config, request) if reads == "cross" else Languages()
-        auto = AutoModelForSeq2SeqLM if reads == "cross" else AutoModel
+        auto = (_WITH_HEADS if head else _BODIES)[reads]
         if control == "random_init":
             model = _fresh(auto, config, seed, weights)
         else:
@@ -210,6 +228,8 @@ def load_translator(
                 output_loading_info=True,
             )
             gaps = [*info["missing_keys"], *(str(key) for key, *_ in info["mismatched_keys"])]
+            if head:
+                _check_head(name, model, gaps)
             check_filled(name, sorted(key for key in gaps if not _NEVER_READ.search(key)))
     check_weights(name, model)
     if control == "weight_shuffled":
@@ -230,9 +250,20 @@ def load_translator(
     )
 
 
-def _fresh(
-    auto: type[AutoModel] | type[AutoModelForSeq2SeqLM], config: PretrainedConfig, seed: int, dtype: torch.dtype
-) -> Any:
+def _check_head(name: str, model: PreTrainedModel, gaps: Sequence[str]) -> None:
+    body = next((f"{key}." for key, part in model.named_children() if part is model.base_model), None)
+    # Where the body is the model itself (T5), its head has this name.
+    lost = [key for key in gaps if (key.startswith("lm_head") if body is None else not key.startswith(body))]
+    lost = [key for key in lost if key != "final_logits_bias"]  # zeros, where it is missing
+    if lost:
+        message = (
+            f"translators.model: the weights of {name} must hold its head, but {len(lost)} tensors are missing "
+            f"(the first: {sorted(lost)[0]}); name a checkpoint that has it"
+        )
+        raise MissingHeadError(message)
+
+
+def _fresh(auto: Any, config: PretrainedConfig, seed: int, dtype: torch.dtype) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         # A configuration object is shared by the models made from it, attention setting included.

@@ -11,7 +11,7 @@ from pipeline.conventions import ConventionName, convention_of
 from pipeline.errors import PipelineError
 from pipeline.migrate import refuse_outdated
 from pipeline.params.base import Block, refuse
-from pipeline.params.measures import Align, Certify, Learn, Report
+from pipeline.params.measures import Align, Certify, Intervene, Learn, Report
 from pipeline.params.models import ControlName, Extract, Family, Translator, demo_translators, means_folder
 from pipeline.params.texts import (
     DEMO_PAIR,
@@ -44,6 +44,7 @@ __all__ = [
     "Extract",
     "Family",
     "Gold",
+    "Intervene",
     "Learn",
     "Lexicon",
     "LinkFormat",
@@ -75,6 +76,7 @@ class Params(Block):
     )
     extract: Extract = Extract()
     align: Align = Align()
+    intervene: Intervene = Intervene()
     gold: GoldSets = (Gold(),)
     certify: Certify = Certify()
     learn: Learn = Learn()

@@ -40,7 +40,7 @@ def only_for(block: BaseModel, keys: tuple[str, ...], rule: str) -> None:
         refuse(f"{given[0]}: {rule}, but it is {getattr(block, given[0])!r}; set it to null or leave it out")
 
 
-def unique(name: str, values: tuple[str, ...]) -> None:
+def unique(name: str, values: tuple[str | int, ...]) -> None:
     """Refuse a list that holds a value twice."""
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:

@@ -1,11 +1,11 @@
-"""The blocks of params.yaml about what is measured: align, certify, learn and the page."""
+"""The blocks of params.yaml about what is measured: align, intervene, certify, learn and the page."""
 
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.methods import MatchSettings, Method
-from pipeline.params.base import Block, Count, Positive, Seed, as_tuple, unique
+from pipeline.params.base import Block, Count, Positive, Seed, as_tuple, refuse, unique
 
 
 class Align(Block):
@@ -30,6 +30,24 @@ class Align(Block):
     @model_validator(mode="after")
     def _agrees(self) -> "Align":
         unique("methods", self.methods)
+        return self
+
+
+class Intervene(Block):
+    """Putting heads off and making them look elsewhere; `pairs` and `draws` bound the work."""
+
+    pairs: Annotated[int, Field(ge=0)] = 60
+    ks: Annotated[tuple[Count, ...], BeforeValidator(as_tuple)] = (1, 2, 4, 8)
+    draws: Count = 12
+    sweeps: Annotated[tuple[Count, ...], BeforeValidator(as_tuple), Field(min_length=1)] = (1, 20)
+    seed: Seed = 2026
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Intervene":
+        unique("ks", self.ks)
+        unique("sweeps", self.sweeps)
+        if 4 not in self.ks:
+            refuse(f"ks: must hold 4, which decides, but it is {list(self.ks)}; add it")
         return self
 
 

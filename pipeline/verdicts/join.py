@@ -8,6 +8,7 @@ from pipeline._output import write_json
 from pipeline.claims import QUESTIONS, Claim, decide, untested, write_claims
 from pipeline.verdicts.certificate import certificate_claims
 from pipeline.verdicts.evidence import RULES
+from pipeline.verdicts.intervention import use_claims
 from pipeline.verdicts.questions import ASKED_OF_ALL
 from pipeline.verdicts.reading import read_table, read_translator
 from pipeline.verdicts.training import learning_estimates, merge_learn
@@ -15,7 +16,6 @@ from pipeline.verdicts.translators import translator_estimates, unmeasured
 
 AER = ("set", "source", "view", "layer", "method", "aer", "n_pairs", "aer_low", "aer_high", "aer_second_half", "chosen")
 UNTESTED = {
-    "translator_uses_it": ("The translator uses the alignment that attention shows.", "no stage changes its attention"),
     "construction": ("The constructed transformer transports.", "the stage certify has not run"),
     "training": ("Training finds a transformer that transports.", "no training of which anything is claimed has run"),
 }
@@ -28,7 +28,7 @@ def write_verdicts(metrics: Path, translators: Sequence[str], *, level: float) -
     Parameters
     ----------
     metrics : Path
-        Holds `translators/NAME`, and what certify and learn wrote, if they have run.
+        Holds `translators/NAME` and `intervene/NAME`, and what certify and learn wrote, if they have run.
     translators : sequence of str
         Their names, in the order of params.yaml.
     level : float
@@ -41,9 +41,15 @@ def write_verdicts(metrics: Path, translators: Sequence[str], *, level: float) -
     """
     learned = merge_learn((metrics / "learn").glob("*.json"))
     measured = [read_translator(metrics / "translators" / name, name) for name in translators]
-    estimates = [*translator_estimates(measured), *learning_estimates(learned["prompts"])]
+    used = [use_claims(metrics / "intervene" / name, name) for name in translators]
+    estimates = [
+        *translator_estimates(measured),
+        *(row for rows, _ in used for row in rows),
+        *learning_estimates(learned["prompts"]),
+    ]
     claims = [
         *decide(estimates, level=level, rules=RULES),
+        *(claim for _, settled in used for claim in settled),
         *unmeasured(estimates),
         *certificate_claims(metrics / "certificate.json"),
     ]

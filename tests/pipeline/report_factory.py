@@ -26,6 +26,7 @@ from pipeline.report.metrics import TranslatorMetrics, read_metrics
 from pipeline.report.sections import construction, learning_figures, plan
 from pipeline.report.style import Drawing
 from pipeline.verdicts.join import write_verdicts
+from tests.pipeline.intervened_factory import write_intervened
 
 HOSTILE = [
     "<script>alert(1)</script>", "</script>", '"quoted"', "it's", "$x^2$", "&amp;", "مرحبا", "שלום", "a\u2028b", "漢字",
@@ -74,6 +75,7 @@ class Project:
             gold = {p.pair_id: GoldLinks(links[p.pair_id], links[p.pair_id][:0]) for p in pairs[::2]}
         for name, spec in self.params.translators.items():
             self._translator(name, spec.reads, pairs, links, gold, rng)
+            write_intervened(self.metrics / "intervene" / name, name)
         write_verdicts(self.metrics, list(self.params.translators), level=self.params.align.level)
         return self
 

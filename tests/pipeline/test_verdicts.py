@@ -293,10 +293,11 @@ def test_a_claim_has_the_numbers_of_its_row(measured):
 @pytest.fixture
 def metrics(measured, tmp_path):
     """Return a copy of the metrics of two translators."""
-    for path in (measured.project.metrics / "translators").rglob("*.*"):
-        target = tmp_path / path.relative_to(measured.project.metrics)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(path.read_bytes())
+    for folder in ("translators", "intervene"):
+        for path in (measured.project.metrics / folder).rglob("*.*"):
+            target = tmp_path / path.relative_to(measured.project.metrics)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
     return tmp_path
 
 
@@ -305,7 +306,7 @@ def test_a_question_that_nothing_answers_is_untested(metrics):
     assert list(dict.fromkeys(claim.question for claim in claims)) == list(QUESTIONS)
     why = {claim.question: claim.why for claim in claims if claim.verdict == "untested" and not claim.translator}
     assert why["construction"] == "the stage certify has not run"
-    assert why.keys() == {"translator_uses_it", "construction", "training"}
+    assert why.keys() == {"construction", "training"}
     assert json.loads((metrics / "learn.json").read_text(encoding="utf-8"))["prompts"] == {}
 
 
@@ -403,7 +404,7 @@ def test_a_difference_that_is_no_number_supports_nothing_and_is_null(metrics, ta
 def test_a_tally_counts_what_decides(metrics):
     lines = tally(write_verdicts(metrics, NAMES, level=0.95))
     assert lines[1] == "grows with depth: 2 supported, 2 not supported"
-    assert lines[3] == "translator uses it: 1 untested"
+    assert lines[3] == "translator uses it: 4 supported"
 
 
 def test_the_stage_writes_what_it_promises(metrics, project, tmp_path, monkeypatch, capsys):
