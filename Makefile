@@ -1,6 +1,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+MUTATE ?=  # for make mutate: mutants to try, pipeline.corpus.select* for example; all without it
 # Stages call `python`: the one of this project, whether or not .venv is activated.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -39,4 +40,9 @@ test: setup  ## all tests, the slow ones too
 bench: setup  ## ratios against plain references, one JSON object a benchmark
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
-.PHONY: help setup lock report check test bench
+mutate: setup  ## change the code line by line and count the changes that no test notices; half an hour or more
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[mutate]'
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(MUTATE)
+	$(BIN)/mutmut results
+
+.PHONY: help setup lock report check test bench mutate

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from pipeline.alignment.gold import score_files
 from pipeline.cli import main
 
 
@@ -73,6 +74,20 @@ def test_links_beyond_the_sentences_are_refused(run, tmp_path):
     code, _, err = run("1-1\n1-1\n", "0-0\n0-1\n", *BASES, "--text", text)
     assert code == 1
     assert "links, line 2: the pair has 1 source and 1 target words, numbered from 0, but a link joins" in err
+    code, _, err = run("1-1\n1-2\n", "0-0\n0-0\n", *BASES, "--text", text)
+    assert code == 1
+    assert "gold, line 2: the pair has 1 source and 1 target words, numbered from 1, but a link joins" in err
+
+
+def test_percentages_have_four_digits(run, tmp_path):
+    _, out, _ = run("1-1 2-2 3-3\n", "0-0 1-0 2-0\n", *BASES)
+    found = json.loads(out)
+    assert (found["aer"], found["precision"], found["recall"], found["f1"]) == (66.6667, 33.3333, 33.3333, 33.3333)
+
+
+def test_the_source_word_comes_first_unless_it_is_said(tmp_path):
+    (tmp_path / "gold").write_text("0-1\n", encoding="utf-8")
+    assert score_files(tmp_path / "gold", tmp_path / "gold", gold_base=0, links_base=0)["aer"] == 0
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,16 @@ def test_nothing_predicted_and_nothing_to_find():
     assert np.isnan(score_counts(np.zeros(5)).aer)
 
 
+def test_scores_of_many_counts_at_once():
+    """Links that are only possible give no recall, nothing predicted no precision; neither hides the others."""
+    counts = np.array([[[3.0, 0, 0, 0, 0], [0, 2, 4, 0, 2]], [[2, 1, 3, 1, 2], [1, 0, 1, 1, 1]]])
+    score = score_counts(counts)
+    np.testing.assert_allclose(score.aer, [[1, 0.5], [0.4, 0]])
+    np.testing.assert_allclose(score.precision, [[0, 0.5], [2 / 3, 1]])
+    np.testing.assert_allclose(score.recall, [[0, 0], [0.5, 1]])
+    np.testing.assert_allclose(score.f1, [[0, 0], [4 / 7, 1]])
+
+
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, unique=True))
 def test_the_gold_set_itself_has_no_error(links):
     gold = {0: GoldLinks(array(*links), array())}

@@ -189,6 +189,14 @@ def test_a_source_word_without_attention_stays_without():
     assert unit_source_words(np.array([[0.0, 3.0], [0.0, 4.0]])).tolist() == [[0.0, 0.6], [0.0, 0.8]]
 
 
+@given(linked_blocks())
+def test_source_words_have_norm_one_in_every_view_and_layer(case):
+    attention, _ = case
+    words = unit_source_words(attention)
+    np.testing.assert_allclose(np.square(words).sum(-2), 1, rtol=1e-12)
+    np.testing.assert_array_equal(words[1, 2], unit_source_words(attention[1, 2]))
+
+
 def test_links_of_last_words_are_the_notebooks_loss():
     links = np.array([[0, 0], [1, 3], [2, 1], [1, 2]])
     np.testing.assert_array_equal(without_last_words(links, n_src=3, n_tgt=4), [[0, 0], [1, 2]])

@@ -1,10 +1,14 @@
-"""Every family of families.yaml against its own eager attention, with one token a word."""
+"""Every family of families.yaml against its own eager attention, with one token a word.
+
+Pairs are read in one batch, with padding on either side, and held against eager attention of each pair by itself.
+"""
 
 import numpy as np
 import pytest
 import torch
 
 SRC, TGT = "a b c d e", "f g h"
+TEXTS = [(SRC, TGT), ("h c", "b a f e d g"), ("d", "a c")]
 SMALL = {"vocab_size": 32, "max_position_embeddings": 40, "pad_token_id": 1, "eos_token_id": 2, "bos_token_id": 0}
 BART = SMALL | {
     "d_model": 8, "encoder_layers": 1, "decoder_layers": 2, "encoder_attention_heads": 2, "decoder_attention_heads": 2,
@@ -83,10 +87,23 @@ def test_every_family_is_tested():
     assert readable == {"cross": set(CROSS), "joint": set(JOINT), "prompt": set(PROMPT)}
 
 
-def _pair():
+def _pair(src=SRC, tgt=TGT, pair_id=0):
     from pipeline.corpus.pairs import SentencePair
 
-    return SentencePair(0, SRC, TGT, tuple(SRC.split()), tuple(TGT.split()))
+    return SentencePair(pair_id, src, tgt, tuple(src.split()), tuple(tgt.split()))
+
+
+def _read(reader):
+    """Return the blocks of all texts, read in one batch."""
+    pairs = [_pair(*texts, pair_id) for pair_id, texts in enumerate(TEXTS)]
+    return reader.read([reader.tokenise(pair) for pair in pairs], heads=True)
+
+
+def _check(block, layer, heads, exact):
+    """Compare a layer of both views with the attention of each head, (head, tgt, src)."""
+    for view, own in enumerate(heads):
+        np.testing.assert_allclose(block.heads[view, layer], own, atol=exact)
+        np.testing.assert_allclose(block.attention[view, layer], own.mean(0), atol=exact)
 
 
 @pytest.mark.parametrize("family", CROSS)
@@ -100,24 +117,22 @@ def test_cross_attention_of(family, tokenizer, tmp_path):
     AutoModelForSeq2SeqLM.from_config(AutoConfig.for_model(family, **CROSS[family])).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     reader = CrossReader(load_translator(str(tmp_path), reads="cross", device="cpu", dtype="float64"))
-    (block,) = reader.read([reader.tokenise(_pair())], heads=True)
     eager = AutoModelForSeq2SeqLM.from_pretrained(tmp_path, attn_implementation="eager", dtype=torch.float64).eval()
-    inputs, labels = tokenizer(SRC, return_tensors="pt"), tokenizer(text_target=TGT, return_tensors="pt")["input_ids"]
-    start = eager.config.decoder_start_token_id
-    read = torch.cat([labels.new_tensor([[start]]), labels], dim=1)
-    with torch.no_grad():
-        out = eager(
-            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], decoder_input_ids=read,
-            output_attentions=True,
-        )  # fmt: skip
-    assert len(out.cross_attentions) == block.attention.shape[1] == 2
-    for layer, attention in enumerate(out.cross_attentions):
-        heads = attention[0][:, :, 1:-1].numpy()
-        # The target reads <start> <s> f g h </s>; the step that predicts f is the one that reads <s>.
-        for view, steps in enumerate((slice(1, 4), slice(2, 5))):
-            np.testing.assert_allclose(block.heads[view, layer], heads[:, steps], atol=1e-12)
-            np.testing.assert_allclose(block.attention[view, layer], heads[:, steps].mean(0), atol=1e-12)
-        assert attention.std() > 1e-4, "attention that is uniform would prove nothing"
+    for (src, tgt), block in zip(TEXTS, _read(reader), strict=True):
+        inputs, labels = tokenizer(src, return_tensors="pt"), tokenizer(text_target=tgt, return_tensors="pt")
+        start = torch.tensor([[eager.config.decoder_start_token_id]])
+        with torch.no_grad():
+            out = eager(
+                input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], output_attentions=True,
+                decoder_input_ids=torch.cat([start, labels["input_ids"]], dim=1),
+            )  # fmt: skip
+        assert len(out.cross_attentions) == block.attention.shape[1] == 2
+        n_tgt = len(tgt.split())
+        for layer, attention in enumerate(out.cross_attentions):
+            heads = attention[0][:, :, 1:-1].numpy()
+            # The target reads <start> <s> f g h </s>; the step that predicts f is the one that reads <s>.
+            _check(block, layer, (heads[:, 1 : n_tgt + 1], heads[:, 2 : n_tgt + 2]), 1e-12)
+            assert attention.std() > 1e-4, "attention that is uniform would prove nothing"
 
 
 @pytest.mark.parametrize("family", PROMPT)
@@ -152,25 +167,26 @@ def test_joint_attention_of(family, positions, tokenizer, tmp_path):
             JointReader(translator, positions)
         return
     reader = JointReader(translator, positions)
-    (block,) = reader.read([reader.tokenise(_pair())], heads=True)
     eager = AutoModel.from_pretrained(tmp_path, attn_implementation="eager", dtype=torch.float64).eval()
-    inputs = dict(tokenizer(SRC, TGT, return_tensors="pt"))
-    if getattr(eager.config, "type_vocab_size", 0) < 2:
-        del inputs["token_type_ids"]
-    if positions == "restart":
-        # <s> a b c d e </s> f g h </s>; the families of RoBERTa count from padding_idx + 1.
-        first = 2 if "rob" in family or family == "camembert" else 0
-        inputs["position_ids"] = torch.tensor([[*range(7), *range(1, 5)]]) + first
-    with torch.no_grad():
-        out = eager(**inputs, output_attentions=True)
     exact = 1e-6 if family in {"modernbert", "eurobert"} else 1e-12  # the eager softmax of these is in 32 bits
-    for layer, attention in enumerate(out.attentions):
-        heads = attention[0].numpy()
-        ways = heads[:, 7:10, 1:6], heads[:, 1:6, 7:10].transpose(0, 2, 1)
-        for view, way in enumerate(ways):
-            np.testing.assert_allclose(block.heads[view, layer], way, atol=exact)
-            np.testing.assert_allclose(block.attention[view, layer], way.mean(0), atol=exact)
-        assert attention.std() > 1e-4, "attention that is uniform would prove nothing"
+    for (src, tgt), block in zip(TEXTS, _read(reader), strict=True):
+        inputs = dict(tokenizer(src, tgt, return_tensors="pt"))
+        if getattr(eager.config, "type_vocab_size", 0) < 2:
+            del inputs["token_type_ids"]
+        # <s> a b c d e </s> f g h </s>
+        n_src, n_tgt = len(src.split()), len(tgt.split())
+        if positions == "restart":
+            # The families of RoBERTa count from padding_idx + 1.
+            first = 2 if "rob" in family or family == "camembert" else 0
+            inputs["position_ids"] = torch.tensor([[*range(n_src + 2), *range(1, n_tgt + 2)]]) + first
+        with torch.no_grad():
+            out = eager(**inputs, output_attentions=True)
+        src_words, tgt_words = slice(1, n_src + 1), slice(n_src + 2, n_src + n_tgt + 2)
+        for layer, attention in enumerate(out.attentions):
+            heads = attention[0].numpy()
+            ways = heads[:, tgt_words, src_words], heads[:, src_words, tgt_words].transpose(0, 2, 1)
+            _check(block, layer, ways, exact)
+            assert attention.std() > 1e-4, "attention that is uniform would prove nothing"
 
 
 def _save(family, settings, tokenizer, folder):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.pipeline.test_attention_families import LLAMA, PROMPT
+from tests.pipeline.test_attention_families import LLAMA, PROMPT, _pair
 
 TEMPLATE = "a {src} b {tgt}"
 
@@ -29,12 +29,6 @@ def tokenizer():
         tokenizer_object=words, pad_token="<pad>", eos_token="</s>", bos_token="<s>", unk_token="<unk>",
         model_max_length=40,
     )  # fmt: skip
-
-
-def _pair(src, tgt, pair_id=0):
-    from pipeline.corpus.pairs import SentencePair
-
-    return SentencePair(pair_id, src, tgt, tuple(src.split()), tuple(tgt.split()))
 
 
 PAIRS = [_pair("cd e fgh", "i jc"), _pair("h", "dddd eee f", 1), _pair("ab ab", "ab", 2)]

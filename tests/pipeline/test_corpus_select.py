@@ -243,7 +243,10 @@ def test_progress_sees_the_kept_pairs() -> None:
     ("source", "match"),
     [
         (numbered(0), r"all 0 rows were not \(the source has no rows\)"),
-        (TextRows("files", ["a", "", "b"], ["x", "y", "z"]), r"all 3 rows were not \(1 empty, 2 too_short\)"),
+        (
+            TextRows("files", ["a", "", "b"], ["x", "y", "z"]),
+            r"all 3 rows were not \(1 empty, 2 too_short\); check the files and sample\.min_words, sample\.max_words$",
+        ),
     ],
 )
 def test_no_pair_at_all_is_an_error(source: TextRows, match: str) -> None:

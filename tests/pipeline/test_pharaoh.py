@@ -49,7 +49,7 @@ def test_the_other_direction(write):
         ("0-0\n0:1\n", 0, r"links\.txt, line 2: links are i-j \(sure\) or ipj \(possible\).*there is '0:1'"),
         ("0-0\n1--1", 0, r"line 2: links are i-j"),
         ("1-1\n0p1", 1, r"line 2: words are numbered from 1, but there is 0p1; is the file's first"),
-        ("1-1\n3-1", 1, r"line 2: the pair has 2 source and 2 target words, numbered from 1, but a link "
+        ("1-1\n3-1", 1, r"line 2: the pair has 2 source and 3 target words, numbered from 1, but a link "
          r"joins source 3 and target 1; check base"),
         ("1-1", 1, r"must have one line a sentence pair, but has 1 for 2 pairs; align the same text"),
         (b"\xe90-0\n\n", 0, r"links\.txt: must be UTF-8, but line 1"),
@@ -57,7 +57,7 @@ def test_the_other_direction(write):
 )  # fmt: skip
 def test_bad_lines_are_named(write, text, base, says):
     with pytest.raises(PipelineError, match=says) as caught:
-        read_links_file(write(text), LinkForm(base), lengths=[(2, 2), (2, 2)])
+        read_links_file(write(text), LinkForm(base), lengths=[(2, 2), (2, 3)])
     assert "\n" not in str(caught.value)
 
 
