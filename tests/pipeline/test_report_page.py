@@ -241,6 +241,8 @@ def test_every_link_within_the_page_leads_somewhere_and_every_term_is_linked(bui
     targets = {a["href"][1:] for a, _ in page.all("a") if a.get("href", "").startswith("#")}
     assert targets <= ids
     assert {anchor(term) for term in glossary()} <= ids
+    never = {term for term in glossary() if anchor(term) not in targets}
+    assert never <= {"dual", "entropic plan", "Hilbert distance", "layer", "prompt", "Sinkhorn"}, "construction, training"
 
 
 def test_who_made_the_page_is_told(measured, undrawn, tmp_path):
