@@ -245,9 +245,12 @@ def _entry(claim: Claim, figures: Collection[str]) -> Entry:
     shown = "" if claim.difference is None else with_interval(claim.difference, low, high, sign=True)
     difference, _, interval = shown.rstrip("]").partition(" [")
     href = claim.figure if claim.figure in figures else claim.question
+    why = claim.why
+    if why and claim.power is not None:
+        why = f"{why}; it would tell {number(claim.power, 3)} from 0"
     verdict = marked(claim.verdict)[2:] if claim.verdict != "untested" else "not measured"
     return Entry(
-        MARKS[claim.verdict], verdict, difference, interval, claim.unit if shown else "", claim.where, claim.why,
+        MARKS[claim.verdict], verdict, difference, interval, claim.unit if shown else "", claim.where, why,
         f"#{href}", claim.statement,
     )  # fmt: skip
 

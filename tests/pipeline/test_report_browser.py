@@ -47,7 +47,7 @@ def leftward(hostile, tmp_path_factory):
     own = {"source": "files", "pair": "ar-he", "src": ["data/own/a.ar"], "tgt": ["data/own/a.he"]}
     out = tmp_path_factory.mktemp("leftward")
     lexicon = {"source": "files", "path": "data/own/ar-he.txt"}
-    params = Params.model_validate({**SMALL, "corpus": own, "lexicon": lexicon})
+    params = Params.model_validate({**SMALL, "corpus": own, "lexicon": lexicon, "gold": None})
     build(params, hostile.project.metrics, hostile.project.data, out)
     return out / "index.html"
 

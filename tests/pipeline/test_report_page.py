@@ -344,7 +344,9 @@ def test_the_stage_writes_what_it_promises(measured, undrawn, tmp_path, monkeypa
     params = measured.project.params.model_copy(update={"gold": None})
     (tmp_path / "params.yaml").write_text(parameters_yaml(params), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COMMIT", "0123abc")
     main()
     assert "report: reports/index.html" in capsys.readouterr().err
     assert (tmp_path / "reports" / "metrics" / "translators" / "mini-marian" / "curves.csv").is_file()
-    assert (tmp_path / "reports" / "index.html").is_file() and (tmp_path / "reports" / "figures").is_dir()
+    assert "commit 0123abc" in (tmp_path / "reports" / "index.html").read_text(encoding="utf-8")
+    assert (tmp_path / "reports" / "figures").is_dir()
