@@ -251,10 +251,13 @@ def _entry(claim: Claim, figures: Collection[str]) -> Entry:
     shown = "" if claim.difference is None else with_interval(claim.difference, low, high, sign=True)
     difference, _, interval = shown.rstrip("]").partition(" [")
     href = claim.figure if claim.figure in figures else claim.question
+    why = claim.why
+    if why and claim.power is not None:
+        why = f"{why}; what it holds apart differs by {number(claim.power, 3)} {claim.unit}"
     open_ = claim.verdict == "untested" and not _has_number(claim)
     verdict = "not measured" if open_ else marked(claim.verdict)[2:]
     return Entry(
-        MARKS[claim.verdict], verdict, difference, interval, claim.unit if shown else "", claim.where, claim.why,
+        MARKS[claim.verdict], verdict, difference, interval, claim.unit if shown else "", claim.where, why,
         f"#{href}", claim.statement,
     )  # fmt: skip
 

@@ -24,6 +24,8 @@ from pipeline.report.sections import asked, construction, embeddings, learning, 
 from pipeline.report.wording import count, listed
 
 PROJECT = "attention-transport"
+EXPLORER = ("explorer_state", "explorer_maps", "explorer_pointing", "explorer")
+"""Its script, in the order in which the parts need each other."""
 
 
 @dataclass(frozen=True)
@@ -161,9 +163,13 @@ def _page(
         parameters_hash=made.parameters_hash(params),
         version=version(PROJECT),
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
-        scripts={name: Markup((TEMPLATES / f"{name}.js").read_text(encoding="utf-8")) for name in ("page", "explorer")},
+        scripts={"page": _script("page"), "explorer": [_script(name) for name in EXPLORER]},
         **content,
     )
+
+
+def _script(name: str) -> Markup:
+    return Markup((TEMPLATES / f"{name}.js").read_text(encoding="utf-8"))
 
 
 def _basis(params: Params, translators: Sequence[TranslatorMetrics]) -> str:

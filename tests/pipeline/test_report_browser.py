@@ -46,7 +46,8 @@ def leftward(hostile, tmp_path_factory):
     """A page of words that try to break it, in two languages that are written from right to left."""
     own = {"source": "files", "pair": "ar-he", "src": ["data/own/a.ar"], "tgt": ["data/own/a.he"]}
     out = tmp_path_factory.mktemp("leftward")
-    params = Params.model_validate({**SMALL, "corpus": own})
+    lexicon = {"source": "files", "path": "data/own/ar-he.txt"}
+    params = Params.model_validate({**SMALL, "corpus": own, "lexicon": lexicon, "gold": None})
     build(params, hostile.project.metrics, hostile.project.data, out)
     return out / "index.html"
 
@@ -130,8 +131,8 @@ def test_maps_and_layers_are_reached_by_keys(plain, visit):
 
 def test_what_is_shown_stands_in_the_address_and_comes_back(plain, visit):
     page = visit(plain)
-    page.get_by_label("translator", exact=True).select_option(label="mini-mbert")
-    page.get_by_label("view", exact=True).select_option(index=1)
+    page.get_by_role("combobox", name="translator", exact=True).select_option(label="mini-mbert")
+    page.get_by_role("combobox", name="view", exact=True).select_option(index=1)
     page.get_by_role("radio", name="layer 3").click()
     page.get_by_role("button", name="show ribbons").click()
     page.locator('.panel [data-side="src"][data-word="1"]').first.click()

@@ -157,7 +157,7 @@ def test_stages_that_have_not_run_are_named(built):
 
 
 def test_demo_translators_are_called_demo(built):
-    text = (built / "index.html").read_text(encoding="utf-8")
+    text = " ".join((built / "index.html").read_text(encoding="utf-8").split())
     assert "<strong>Demo:</strong> mini-marian and mini-mbert are small models" in text
     assert "on its own text: numbers are optimistic" in text
 
@@ -237,7 +237,7 @@ def test_words_of_a_corpus_stay_words(hostile_page, hostile):
 
 def test_a_cell_of_the_matrix_names_verdict_difference_unit_and_figure(built, measured):
     text = (built / "index.html").read_text(encoding="utf-8")
-    matrix = text[text.index('class="matrix"') : text.index('id="explorer"')]
+    matrix = " ".join(text[text.index('class="matrix"') : text.index('id="explorer"')].split())
     path = measured.project.metrics / "claims.json"
     shown = [claim for claim in read_claims(path) if claim.role == "decides" and claim.difference is not None]
     assert len(shown) == 18 and matrix.count('class="entry"') == 18 + 3
@@ -257,6 +257,10 @@ def test_every_link_within_the_page_leads_somewhere_and_every_term_is_linked(bui
     targets = {a["href"][1:] for a, _ in page.all("a") if a.get("href", "").startswith("#")}
     assert targets <= ids
     assert {anchor(term) for term in glossary()} <= ids
+    never = {term for term in glossary() if anchor(term) not in targets}
+    assert never <= {"dual", "entropic plan", "Hilbert distance", "layer", "prompt", "Sinkhorn"}, (
+        "construction, training"
+    )
 
 
 def test_who_made_the_page_is_told(measured, undrawn, tmp_path):
@@ -356,7 +360,9 @@ def test_the_stage_writes_what_it_promises(measured, undrawn, tmp_path, monkeypa
     params = measured.project.params.model_copy(update={"gold": ()})
     (tmp_path / "params.yaml").write_text(parameters_yaml(params), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COMMIT", "0123abc")
     main()
     assert "report: reports/index.html" in capsys.readouterr().err
     assert (tmp_path / "reports" / "metrics" / "translators" / "mini-marian" / "curves.csv").is_file()
-    assert (tmp_path / "reports" / "index.html").is_file() and (tmp_path / "reports" / "figures").is_dir()
+    assert "commit 0123abc" in (tmp_path / "reports" / "index.html").read_text(encoding="utf-8")
+    assert (tmp_path / "reports" / "figures").is_dir()

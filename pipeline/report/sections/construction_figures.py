@@ -212,4 +212,4 @@ def _name(panel: Axes, y: float, text: str, colour: str, layout: Layout, *, up: 
 
 def _shades(cmap: Colormap, count: int) -> list[tuple[float, ...]]:
     """Return colours of one scale that are all seen on white and on black: at least 3:1."""
-    return [cmap(0.36 + 0.26 * k / max(count - 1, 1)) for k in range(count)]
+    return [cmap(0.36 + 0.22 * k / max(count - 1, 1)) for k in range(count)]
