@@ -35,9 +35,11 @@ RULES = ("value <= threshold", "value >= threshold")
 CONTROLS = {
     "trained": "trained",
     "random_init": "random weights",
+    "weight_shuffled": "shuffled weights",
     "uniform": "uniform",
     "position": "position",
     "mispaired": "mispaired",
+    "shuffled_lexicon": "shuffled dictionary",
     "chance": "chance",
 }
 """What controls are called, in statements and on the page."""

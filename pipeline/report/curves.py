@@ -21,7 +21,14 @@ from pipeline.report.wording import CONTROL_NOTES, CONTROLS, count, digits, list
 COLOURS = {"trained": TRAINED, "random_init": RANDOM}
 MARKERS = {"trained": "o", "random_init": "s"}
 # Grey lines are told apart by their dashes as well as by their names.
-DASHES = {"uniform": (1, 1.5), "position": (5, 2), "mispaired": (5, 1.5, 1, 1.5), "chance": (1, 1.5)}
+DASHES = {
+    "uniform": (1, 1.5),
+    "position": (5, 2),
+    "mispaired": (5, 1.5, 1, 1.5),
+    "shuffled_lexicon": (3, 1),
+    "weight_shuffled": (8, 2),
+    "chance": (1, 1.5),
+}
 MIN_LINKS = 8
 """Of the sentences behind the published values."""
 PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text(encoding="utf-8"))

@@ -1,5 +1,6 @@
 """The metrics of one translator as the stages before wrote them, checked for the columns that the page reads."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,34 @@ COLUMNS = {
         *("aer_high", "unaligned_precision", "unaligned_recall", "unaligned_f1", "chosen"),
     ),
 }
+EVIDENCE = {
+    "pointing": ("links", "score", "view", "layer", "control", "value", "low", "high", "n_pairs"),
+    "trend": ("links", "view", "range", "quantity", "layer", "value", "low", "high", "n_pairs"),
+    "plan_test": (
+        "split",
+        "view",
+        "layer",
+        "tokens",
+        "base",
+        "position",
+        "quantity",
+        "value",
+        "low",
+        "high",
+        "n_pairs",
+    ),
+    "gap": ("split", "view", "layer", "quantity", "value", "low", "high", "n_pairs"),
+    "heads": ("links", "view", "layer", "head", "quantity", "value", "n_pairs"),
+    "heads_chosen": ("links", "view", "by", "rank", "layer", "head", "value", "low", "high", "n_pairs"),
+    "heads_plan": ("view", "layer", "head", "tokens", "quantity", "value", "low", "high", "n_pairs"),
+}
+"""Columns of the tests decided in advance, by table."""
 _DTYPES: dict[str, Any] = {"layer": "Int64", "view": "str"}
 EXAMPLE_KEYS = ("attention", "cost_level", "links", "pair_id", "plan", "src_words", "tgt_words")
 SUMMARY_KEYS = (
     "best",
     "dropped",
+    "evidence",
     "extraction",
     "n_pairs",
     "n_transport_pairs",
@@ -51,6 +75,8 @@ class TranslatorMetrics:
         The pair of Figure 1.
     summary : dict
         Counts, best layers and the signature.
+    evidence : mapping of str to DataFrame
+        Columns as in `EVIDENCE`; a table may have no rows.
     """
 
     name: str
@@ -62,6 +88,7 @@ class TranslatorMetrics:
     aer: pd.DataFrame
     example: dict
     summary: dict
+    evidence: Mapping[str, pd.DataFrame]
 
     @property
     def views(self) -> list[str]:
@@ -122,7 +149,10 @@ def read_metrics(folder: Path, shown: Path, name: str, spec: Translator, corpus:
     tables = {table: _read_table(folder / f"{table}.csv", name, columns) for table, columns in COLUMNS.items()}
     example = read_object(shown / "example.json", EXAMPLE_KEYS, f"align@{name}")
     summary = read_object(folder / "summary.json", SUMMARY_KEYS, f"align@{name}")
-    return TranslatorMetrics(name=name, spec=spec, corpus=corpus, **tables, example=example, summary=summary)
+    evidence = {table: _read_table(folder / f"{table}.csv", name, columns) for table, columns in EVIDENCE.items()}
+    return TranslatorMetrics(
+        name=name, spec=spec, corpus=corpus, **tables, example=example, summary=summary, evidence=evidence
+    )
 
 
 def _read_table(path: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from pipeline.report.glossary import anchor, glossary
 from pipeline.report.metrics import TranslatorMetrics, read_metrics
 from pipeline.report.page import LINK, TEMPLATES, Block, Section, Table, text
 from pipeline.report.paper import write_paper
-from pipeline.report.sections import asked, construction, embeddings, learning, made, plan, translations
+from pipeline.report.sections import asked, construction, depth, embeddings, learning, made, plan, translations, use
 from pipeline.report.wording import count, listed
 
 PROJECT = "attention-transport"
@@ -110,9 +110,9 @@ def sections_of(
     by_id = {answer.question.id: answer for answer in answers}
     own = {
         "finds_translations": lambda: translations.section(translators),
-        "grows_with_depth": lambda: asked.section(by_id["grows_with_depth"], "depth"),
+        "grows_with_depth": lambda: depth.section(asked.section(by_id["grows_with_depth"], "depth"), translators),
         "is_a_plan": lambda: plan.section(translators),
-        "translator_uses_it": lambda: asked.section(by_id["translator_uses_it"], "use"),
+        "translator_uses_it": lambda: use.section(by_id["translator_uses_it"], metrics, [t.name for t in translators]),
         "embeddings_match": lambda: embeddings.section(translators),
         "construction": lambda: construction.section(claims, metrics),
         "training": lambda: learning.section(learning.read_learned(claims, metrics), metrics),

@@ -39,9 +39,11 @@ SCORES = {
 
 CONTROL_NOTES = {
     "random_init": "the same model with fresh weights",
+    "weight_shuffled": "the same model with the entries of every weight matrix shuffled",
     "uniform": "as much attention on the other side, spread evenly",
     "position": "as much attention, as a Gaussian on the same relative position; knows only the order of words",
     "mispaired": "the trained attention, scored on the links of another sentence pair",
+    "shuffled_lexicon": "the trained attention, scored on a dictionary that gives every word another's translations",
     "chance": "one over the number of linked words",
 }
 MARKS = {

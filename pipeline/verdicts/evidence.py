@@ -42,8 +42,6 @@ BESIDE = {
 """What stands beside pointing over position at the same layer: other controls, content words only, mass on links."""
 NAMES = {
     "position_matched": "a Gaussian on position that is as flat",
-    "shuffled_lexicon": "a shuffled dictionary",
-    "weight_shuffled": "shuffled weights",
 }
 SCORES = {
     "pointing": "Attention points at translations more often than",

@@ -10,6 +10,7 @@ from pipeline.report.curves import Curves, all_layers, rests_on, short, with_col
 from pipeline.report.metrics import TranslatorMetrics
 from pipeline.report.page import Block, Picture, Section, Table, caption, csv, text
 from pipeline.report.plots import Maps
+from pipeline.report.sections.plan_test import fit_block, plan_block
 from pipeline.report.style import draw
 from pipeline.report.wording import count, number
 
@@ -17,8 +18,9 @@ TICKS = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 def section(translators: Sequence[TranslatorMetrics]) -> Section:
-    """Return the section: one pair to look at, then the correlation, a translator after the other."""
-    blocks: list[Block | Table] = [make(t) for t in translators for make in (example_block, block)]
+    """Return the section: the test, what fits, one pair to look at, then the correlation, a translator after the other."""
+    makers = (plan_block, fit_block, example_block, block)
+    blocks: list[Block | Table] = [part for t in translators for make in makers if (part := make(t)) is not None]
     return Section("is_a_plan", lead=[text("plan", "lead")], parts=blocks)
 
 

@@ -20,6 +20,8 @@ from pipeline.report.curves import (
 )
 from pipeline.report.metrics import TranslatorMetrics
 from pipeline.report.page import Block, Picture, Section, Table, caption, text
+from pipeline.report.sections.depth import pointing_block
+from pipeline.report.sections.heads import heads_block
 from pipeline.report.wording import CONTROLS, SCORES, count, listed, number, reason, with_interval
 
 SOURCES = {"attention": "attention", "embedding": "word vectors", "baseline": "baseline"}
@@ -33,7 +35,10 @@ def section(translators: Sequence[TranslatorMetrics]) -> Section:
     return Section(
         "finds_translations",
         lead=[text("translations", "lead"), text("translations", "by_hand" if errors.rows else "no_gold")],
-        parts=[*(block(t) for t in translators), *([errors] if errors.rows else [])],
+        parts=[
+            *(part for t in translators for part in (pointing_block(t), block(t), heads_block(t)) if part is not None),
+            *([errors] if errors.rows else []),
+        ],
         more=[("Alignment error of every layer and method", [error_table(t) for t in translators if len(t.aer)])]
         if errors.rows
         else [],
