@@ -1,6 +1,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+RESULTS := ../$(notdir $(CURDIR))-results
 MUTATE ?=  # for make mutate: mutants to try, pipeline.corpus.select* for example; all without it
 # Stages call `python`: the one of this project, whether or not .venv is activated.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -37,6 +38,16 @@ check: setup  ## format, lint, types and the fast tests without real text: about
 test: setup  ## all tests, the slow ones too
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
+results: setup  ## the run of docs/results.md, in a folder beside this one; needs ../shared/data, a quarter of an hour
+	git worktree add --force --detach $(RESULTS)
+	rm -r $(RESULTS)/reports/metrics
+	cp params/e5-local.yaml $(RESULTS)/params.yaml
+	cd $(RESULTS) && for stage in sources corpus links "extract e5" "align e5" "intervene e5" claims; do \
+	  python -m pipeline.stages.$$stage || exit 1; done
+	rm -rf reports/results/e5-small && mkdir -p reports/results
+	mv $(RESULTS)/reports/metrics reports/results/e5-small
+	git worktree remove --force $(RESULTS)
+
 bench: setup  ## ratios against plain references, one JSON object a benchmark
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
@@ -45,4 +56,4 @@ mutate: setup  ## change the code line by line and count the changes that no tes
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(MUTATE)
 	$(BIN)/mutmut results
 
-.PHONY: help setup lock report check test bench mutate
+.PHONY: help setup lock report check test results bench mutate
