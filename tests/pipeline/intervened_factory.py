@@ -26,7 +26,7 @@ def write_intervened(folder, name, *, changed=(), why="", status="tested", n_pai
         return {f"{prefix}effect": value, f"{prefix}low": low, f"{prefix}high": high, f"{prefix}p": p}
 
     sets = [
-        {"set": "top", "k": k, "heads": TOP, "n_draws": 3, **estimate("sets", k, ""),
+        {"set": "top", "k": k, "heads": TOP, "n_draws": 3, "draws_effect": 0.05, **estimate("sets", k, ""),
          **estimate("sets", k, "above_", prefix="above_")}
         for k in (1, 4)
     ]  # fmt: skip
@@ -43,5 +43,5 @@ def write_intervened(folder, name, *, changed=(), why="", status="tested", n_pai
         frame = pd.DataFrame(rows).astype({"sweeps": "Int64"} if table == "replacements" else {"n_draws": "Int64"})
         frame[: None if tested else 0].to_csv(folder / f"{table}.csv", index=False)
     summary = {"schema": SCHEMA, "translator": name, "status": status}
-    summary |= {"n_pairs": {"half_b": n_pairs}, "settings": {"deciding_k": 4}} if tested else {"why": why}
+    summary |= {"n_pairs": {"half_a": n_pairs, "half_b": n_pairs}, "settings": {"deciding_k": 4}} if tested else {"why": why}
     write_json(folder / "summary.json", summary)
