@@ -109,7 +109,11 @@ def test_unequal_line_counts_are_both_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "match"),
     [
-        ("a.csv", b"", r"corpus\.file: must end in \.tsv, \.parquet, \.jsonl, \.tmx, packed or not, but it is .*a\.csv; rename"),
+        (
+            "a.csv",
+            b"",
+            r"corpus\.file: must end in \.tsv, \.parquet, \.jsonl, \.tmx, packed or not, but it is .*a\.csv; rename",
+        ),
         (
             "a.tsv",
             b"id\ten_text\tfr_text\n",

@@ -103,7 +103,7 @@ def test_the_model_reads_ordinary_spelling(lang: str, text: str, spelled: str) -
     ),
     lang=st.sampled_from(["en", "fr", "cs", "zh", "th"]),
 )  # fmt: skip
-@settings(deadline=None, max_examples=800)
+@settings(deadline=None, max_examples=500)
 def test_any_given_words_come_back_as_many_and_in_order(words: list[str], lang: str) -> None:
     row = " ".join(words)
     side = SideWords(lang, True)
