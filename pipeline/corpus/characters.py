@@ -43,7 +43,7 @@ _TYPED = "\u02b9\u02bc\u2032"
 _APOSTROPHE = regex.compile(rf"(?<=\p{{Latin}}\p{{M}}*)( ?)[{_TYPED}](?= ?\p{{Latin}})")
 _AFTER_WORD = regex.compile(r"(?<=\p{Latin}\p{M}*)\u02bc(?!\p{L})")
 
-_UNIT = regex.compile(r" |\X")
+_UNIT = regex.compile(r"\X")
 
 
 def without_invisible(text: str) -> str:
@@ -111,11 +111,14 @@ def one_form(text: str) -> str:
 def units(text: str) -> list[str]:
     """Return spaces and grapheme clusters (UAX 29), in order: what one sees as one character is never cut.
 
-    A mark behind a space is a unit of its own, not one with the space.
+    A space is a unit of its own, also where a mark stands behind it or an Arabic number sign before it.
 
     Examples
     --------
     >>> units("x\u0302 y")
     ['x\u0302', ' ', 'y']
     """
-    return list(text) if text.isascii() else _UNIT.findall(text)
+    if text.isascii():
+        return list(text)
+    first, *others = (_UNIT.findall(part) for part in text.split(" "))
+    return first + [unit for part in others for unit in (" ", *part)]

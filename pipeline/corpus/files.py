@@ -192,18 +192,19 @@ def _read_parquet(path: str, wanted: _Wanted) -> tuple[_Sides, str]:
         inner = _inner(schema)
         found, nested = _find(schema.names, wanted), _find(inner, wanted)
         columns = [schema.names[i] for i in found] if found else [_NESTED] if nested else []
-        table = file.read(columns=columns) if columns else None
-    except (OSError, pa.ArrowException) as error:
-        message = f"corpus.file: must be a Parquet file, but {path} is none ({error}); correct the path"
+        rows = file.read(columns=columns).to_pydict() if columns else None
+    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: names or text that are not UTF-8
+        message = (
+            f"corpus.file: must be a Parquet file, but {path} is none ({error}); correct the path, or write it again"
+        )
         raise PipelineError(message) from None
-    if table is None:
+    if rows is None:
         raise _no_columns(path, [*schema.names, *(f"{_NESTED}.{name}" for name in inner)], wanted)
     if found:
-        src, tgt = (table[name].to_pylist() for name in columns)
+        src, tgt = (rows[name] for name in columns)
     else:
         assert nested is not None
-        rows = [dict(row or {}) for row in table[_NESTED].to_pylist()]
-        src, tgt = ([row.get(inner[i]) for row in rows] for i in nested)
+        src, tgt = ([(row or {}).get(inner[i]) for row in rows[_NESTED]] for i in nested)
     return (_as_text(path, src), _as_text(path, tgt)), ", ".join(packings)
 
 

@@ -29,8 +29,11 @@ _ESCAPED = re.compile(
 )
 _NEGATION = re.compile(r"(?i)(?<=\w) (?=n't\b)")
 _APART = regex.compile(r"(?<!\S)[,.\u060c\u06d4\u0964\u3001\u3002\uff0c](?!\S)")
-# A comma behind a word, and a full stop behind the last one, whatever quotes or brackets close there.
-_TIGHT = regex.compile(r"[\w\p{M}%][,\u060c](?!\S)|[\w\p{M}%][.\u06d4\u0964][\p{Pe}\p{Pf}\"']*$|\w[\u3001\u3002\uff0c]")
+# A comma behind a word, a full stop behind the last one whatever closes there, a bracket or double quote at a word.
+_TIGHT = regex.compile(
+    r"[\w\p{M}%][,\u060c](?!\S)|[\w\p{M}%][.\u06d4\u0964][\p{Pe}\p{Pf}\"']*$|\w[\u3001\u3002\uff0c]"
+    r"|[\w\p{M}][)\]\"\u201d](?!\w)|(?<!\w)[(\[\"\u201c](?=\w)"
+)
 _SPACED = regex.compile(rf"({NO_SPACES})\p{{M}}* (?={NO_SPACES})")
 _UNSPACED = regex.compile(rf"({NO_SPACES})\p{{M}}*(?={NO_SPACES})")
 # Of marks, those that stand apart in split text; of neighbouring letters without spaces, those that a space parts.
@@ -41,6 +44,7 @@ _PIECES = (
 )
 _SHARE_PIECES = 0.1  # of rows
 _SHARE_APART, _SHARE_SPACED = 0.8, 0.15
+_SHARE_STRAY = 0.05  # of rows: fewer signs are slips of running text
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Signs:
     apart: int
     """Commas and full stops with a space on both sides."""
     tight: int
-    """Those that stand at a word."""
+    """Those that stand at a word, and brackets and double quotes that do."""
     spaced: int = 0
     """Letters of a script without spaces that a space parts from the next; 0 for other languages."""
     unspaced: int = 0
@@ -66,12 +70,12 @@ class Signs:
         """Return whether the text looks split."""
         if self.spaced + self.unspaced:
             return self.spaced >= _SHARE_SPACED * (self.spaced + self.unspaced) and self.apart >= self.tight
-        if self.joints or self.escapes:
+        if self.joints + self.escapes > _SHARE_STRAY * self.rows:
             return self.apart >= self.tight
-        return 0 < self.apart >= _SHARE_APART * (self.apart + self.tight)
+        return self.apart > _SHARE_STRAY * self.rows and self.apart >= _SHARE_APART * (self.apart + self.tight)
 
     def __str__(self) -> str:
-        counts = [f"{self.apart} of {self.apart + self.tight} commas and full stops stand apart"]
+        counts = [f"{self.apart} of {self.apart + self.tight} marks stand apart"]
         if self.spaced + self.unspaced:
             counts = [f"{self.spaced} of {self.spaced + self.unspaced} letters have a space before the next"]
         counts += [f"@-@ in {self.joints}"] * bool(self.joints) + [f"'s or &apos; split off in {self.escapes}"] * bool(

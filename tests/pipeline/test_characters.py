@@ -55,6 +55,7 @@ MIXED = st.text(
         ("he", "\u05e6\u05d4\u05f4\u05dc \u05d2\u05f3", "\u05e6\u05d4\u05f4\u05dc \u05d2\u05f3"),  # gershayim, geresh
         ("ko", "\uac00\ub098\ub2e4 \ub9c8.", "\uac00\ub098\ub2e4 \ub9c8 ."),
         ("en", "\uac00\ub098\ub2e4 \U0001e900\U0001e923", "\uac00\ub098\ub2e4 \U0001e900\U0001e923"),  # younger than Moses
+        ("ar", "\u0605 a \u0600\u0661", "\u0605 a \u0600\u0661"),  # a number sign stands before its number
         ("en", " \u0301abc \ufe0f \u3164 \U000e0067 ", "\u0301abc"),
     ],
 )  # fmt: skip

@@ -96,7 +96,7 @@ def refusal_of(read: Callable[[], object]) -> str:
 @example(start=b"", data=b'{"en":' + b"9" * 5000 + b"}", suffix=".jsonl")
 @example(start=b"", data=b"<tmx><body>" + b"<hi>" * 3000, suffix=".tmx")
 @example(start=b"", data=b"<tmx><tu><tuv lang='en'><seg>" + b"<hi>" * 3000 + b"</hi>" * 3000 + b"</seg></tuv></tu></tmx>", suffix=".tmx")  # fmt: skip
-@settings(FILES, max_examples=1500)
+@settings(FILES, max_examples=800)
 def test_any_bytes_are_read_or_refused_in_words(tmp_path: Path, start: bytes, data: bytes, suffix: str) -> None:
     path = tmp_path / f"text{suffix}"
     path.write_bytes(start + data)

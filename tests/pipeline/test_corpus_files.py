@@ -149,6 +149,13 @@ def test_a_parquet_file_without_the_columns_is_refused(tmp_path: Path) -> None:
         table(tmp_path / "a.parquet")
 
 
+def test_a_parquet_file_whose_text_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    text = pa.array([b"\xe9t\xe9"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"src": text, "tgt": ["x"]}), tmp_path / "a.parquet")
+    with pytest.raises(PipelineError, match=r"a\.parquet is none \('utf-8' codec .*write it again"):
+        table(tmp_path / "a.parquet")
+
+
 def test_tabs_separate_and_quotes_are_text(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text('"a\t"b"\n', encoding="utf-8")
     assert read_tsv(str(tmp_path / "a.tsv")) == [['"a', '"b"']]
