@@ -38,7 +38,7 @@ class Intervene(Block):
 
     pairs: Annotated[int, Field(ge=0)] = 60
     ks: Annotated[tuple[Count, ...], BeforeValidator(as_tuple)] = (1, 2, 4, 8)
-    draws: Count = 12
+    draws: Count = 8
     sweeps: Annotated[tuple[Count, ...], BeforeValidator(as_tuple), Field(min_length=1)] = (1, 20)
     seed: Seed = 2026
 
