@@ -1,6 +1,7 @@
-"""How fast, and in how much memory, blocks are read, against the bare forward pass of the same batches.
+"""How fast, and in how much memory, blocks are read, against the bare forward passes of the same batches.
 
-One JSON object a translator. With ../shared/data the translators have the true sizes of opus-mt-en-fr and
+Bare are the passes that the word vectors need (a joint encoder also reads each side by itself, a translator's encoder the
+target). They are held against what is read by default, means over heads, and against every head and norms as well. One JSON object a translator. With ../shared/data the translators have the true sizes of opus-mt-en-fr and
 mBERT-base (fresh weights, real tokenisers, newstest sentences); without it, the demo's models read the demo.
 
     python benchmarks/bench_attention.py [--pairs 2000] [--timed 256] [--threads N]
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -48,13 +50,15 @@ def sentence_pairs(n: int) -> list:
     return select_pairs(rows, Sample(n_pairs=n, seed=SEED), src_lang="en", tgt_lang="fr")[0]
 
 
-def open_reader(folder: Path, reads: str):
+def open_reader(folder: Path, reads: str, *, norms: bool = False):
     """Return a reader of the trained weights in a folder, on the CPU or the GPU if there is one."""
     from pipeline.attention.extract import make_reader
     from pipeline.attention.load import load_translator
+    from pipeline.attention.reader import Asked
     from pipeline.params import Translator
 
-    return make_reader(load_translator(str(folder), reads=reads), Translator(model=str(folder), reads=reads))
+    spec = Translator(model=str(folder), reads=reads)
+    return make_reader(load_translator(str(folder), reads=reads), spec, asked=Asked(norms=norms))
 
 
 def bare_forward(reader, folder: Path) -> Callable[[list], None]:
@@ -64,41 +68,53 @@ def bare_forward(reader, folder: Path) -> Callable[[list], None]:
     device = reader.translator.device
     model = type(reader.translator.model).from_pretrained(folder, dtype=torch.float32).to(device).eval()
     body = getattr(model, "model", model)  # without the language-model head, as it is read
+    alone = model.get_encoder() if hasattr(body, "decoder") else body
 
     def run(batch: list) -> None:
+        whole, *sides = passes(reader, batch)
         with torch.inference_mode():
-            body(**{name: value.to(device) for name, value in inputs(reader, batch).items()})
+            body(**{name: value.to(device) for name, value in whole.items()})
+            for side in sides:
+                alone(**{name: value.to(device) for name, value in side.items()})
             if device.type == "cuda":
                 torch.cuda.synchronize()
 
     return run
 
 
-def inputs(reader, batch: list) -> dict:
-    """Return what a batch is to the model, by the names of its arguments."""
+def passes(reader, batch: list) -> list[dict]:
+    """Return what a batch is to the model, by the names of its arguments: the pairs, then sides by themselves."""
     from pipeline.attention.reader import pad_ids
 
     pad = reader.translator.config.pad_token_id
     cpu = reader.translator.device.__class__("cpu")
-    rows = "src" if "src" in batch[0].rows else "ids"
-    ids = pad_ids([example.rows[rows] for example in batch], pad, cpu)
-    mask = pad_ids([[1] * len(example.rows[rows]) for example in batch], 0, cpu)
-    if rows == "ids":
-        types = pad_ids([example.rows["types"] for example in batch], 0, cpu)
-        return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-    tgt = pad_ids([example.rows["tgt"] for example in batch], pad, cpu)
-    return {"input_ids": ids, "attention_mask": mask, "decoder_input_ids": tgt}
+
+    def padded(rows: list, **more: list) -> dict:
+        mask = pad_ids([[1] * len(row) for row in rows], 0, cpu)
+        filled = {name: pad_ids(own, pad if name.endswith("ids") else 0, cpu) for name, own in more.items()}
+        return {"input_ids": pad_ids(rows, pad, cpu), "attention_mask": mask, **filled}
+
+    rows = {name: [example.rows[name] for example in batch] for name in batch[0].rows}
+    if "ids" not in rows:
+        sides = [padded([row[1:] for row in rows["tgt"]])] if "encoder" in reader.states else []
+        return [padded(rows["src"], decoder_input_ids=rows["tgt"]), *sides]
+    sides_alone = ("src", "tgt") if "alone" in reader.states else ()
+    return [padded(rows["ids"], token_type_ids=rows["types"]), *(padded(rows[side]) for side in sides_alone)]
 
 
 def compare(folder: Path, reads: str, n: int) -> dict[str, object]:
-    """Return sentences a second of both over the same batches, taken in turns (bare, ours, ours, bare).
+    """Return sentences a second of all over the same batches, taken in turns, there and back.
 
     Of each batch the fastest of `2 * ROUNDS` counts: other work on a machine only ever slows one down.
     """
     from pipeline.attention.engine import batches, tokenise_all
 
-    reader = open_reader(folder, reads)
-    runs = {"bare": bare_forward(reader, folder), "ours": reader.read}
+    reader, all_reader = open_reader(folder, reads), open_reader(folder, reads, norms=True)
+    runs = {
+        "bare": bare_forward(reader, folder),
+        "means": reader.read,
+        "heads_and_norms": partial(all_reader.read, heads=True),
+    }
     examples, skipped = tokenise_all(reader, sentence_pairs(n))
     work = list(batches(examples, TOKENS_PER_BATCH))
     for run in runs.values():
@@ -106,7 +122,7 @@ def compare(folder: Path, reads: str, n: int) -> dict[str, object]:
     spent = Counter[str]()
     for batch in work:
         taken: dict[str, list[float]] = {name: [] for name in runs}
-        for name in ("bare", "ours", "ours", "bare") * ROUNDS:
+        for name in (*runs, *reversed(runs)) * ROUNDS:
             start = time.perf_counter()
             runs[name](batch)
             taken[name].append(time.perf_counter() - start)
@@ -116,7 +132,7 @@ def compare(folder: Path, reads: str, n: int) -> dict[str, object]:
         "n_batches": len(work),
         "skipped": dict(skipped),
         "sentences_per_second": {name: round(len(examples) / seconds, 2) for name, seconds in spent.items()},
-        "ratio_to_bare_forward": round(spent["bare"] / spent["ours"], 3),
+        "ratio_to_bare_forward": {name: round(spent["bare"] / spent[name], 3) for name in runs if name != "bare"},
     }
 
 

@@ -82,8 +82,10 @@ def measure(cost: Tensor, iterates: Iterator[Duals], *, reg: float, theorem: The
     """Return the distances of the start and of the iterates after it, and what the theorem promises, r as printed."""
     optimum = entropic_plan(cost, reg=reg, threshold=1e-13, max_sweeps=100_000).potentials
     promise = theorem(cost, reg=reg, radius=scaling_radius(optimum, reg=reg), depth=1)
-    distances = [distance_to(duals, optimum, reg=reg) for duals in (zero_duals(cost), *iterates)]
-    return Measured(torch.stack(distances).cummin(0).values, promise)
+    layers = [zero_duals(cost), *iterates]
+    every, there = (Duals(*map(torch.cat, zip(*duals, strict=True))) for duals in (layers, [optimum] * len(layers)))
+    distance = distance_to(every, there, reg=reg).reshape(len(layers), -1)
+    return Measured(distance.cummin(0).values, promise)
 
 
 def verdict(name: str, measured: Measured, setting: Setting, seeds: range) -> Claim:

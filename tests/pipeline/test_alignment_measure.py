@@ -77,13 +77,13 @@ def inputs():
         links[pair.pair_id] = np.stack([rng.permutation(n_src)[:4], rng.permutation(n_tgt)[:4]], axis=1)
     trained = [make_blocks(pair, links[pair.pair_id], 1.0, rng) for pair in pairs]
     fresh = [make_blocks(pair, links[pair.pair_id], 0.0, rng) for pair in pairs]
-    gold = {pair.pair_id: GoldLinks(links[pair.pair_id], links[pair.pair_id][:0]) for pair in pairs[::2]}
+    gold = {pair.pair_id: GoldLinks(links[pair.pair_id], links[pair.pair_id][:0]) for pair in pairs[::4]}
     return Inputs(
         pairs=pairs,
         links=links,
         trained=Split(manifest(n_pairs=40), trained),
         controls={"random_init": Split(manifest("random_init", n_pairs=40), fresh)},
-        gold_sets=[GoldSet("own", "en-fr", gold, Split(manifest("gold-own", n_pairs=20), trained[::2]), pairs[::2])],
+        gold_sets=[GoldSet("own", "en-fr", gold, Split(manifest("gold-own", n_pairs=10), trained[::4]), pairs[::4])],
         link_policy="one_to_one",
     )
 
@@ -290,7 +290,7 @@ def test_methods_and_their_options_are_chosen_and_signed(metrics, unaligned, inp
 def test_alignment_error_of_blocks_and_baselines(metrics):
     table = metrics.tables["aer"].set_index(["source", "view", "layer", "method"])
     assert table.loc[("embedding", "input_step", 2, "transport_cosine"), "aer"] < 0.4
-    assert (table["n_pairs"] == 20).all()
+    assert (table["n_pairs"] == 10).all()
     assert (table["aer_low"] <= table["aer"]).all()
     assert (table["aer"] <= table["aer_high"]).all()
     best = metrics.summary["best"]["aer"]
@@ -326,7 +326,7 @@ def test_dropped_pairs_are_counted_by_reason(inputs):
     assert summary["dropped"] == {"no_links": 1, "too_few_links": 1, "too_long": 2}
     assert summary["n_pairs"] == 37
     assert summary["gold"] == {
-        "set": "own", "languages": "en-fr", "n_pairs": 20, "n_without_blocks": 0, "skipped": {"too_long": 2}, "doubt": None,
+        "set": "own", "languages": "en-fr", "n_pairs": 10, "n_without_blocks": 0, "skipped": {"too_long": 2}, "doubt": None,
     }  # fmt: skip
     assert summary["more_gold"] == []
 

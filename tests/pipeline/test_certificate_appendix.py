@@ -129,7 +129,7 @@ def test_our_inequalities_hold_and_others_do_not(small):
 
 
 def test_lemma_d6_holds_at_its_step_and_faults_turn_that(small):
-    (true,) = appendix.lemma_d6_holds(depth=1500, seeds=SEEDS).claims
+    (true,) = appendix.lemma_d6_holds(depth=400, seeds=SEEDS).claims
     assert true.verdict == "holds"
     assert true.setting["tested"] >= 3
     for fault in (
@@ -137,7 +137,7 @@ def test_lemma_d6_holds_at_its_step_and_faults_turn_that(small):
         shifted(lemma_d6, log_step=math.log(1000.0)),  # so long a step that the mass swings
         shifted(lemma_d6, log_step=-math.log(100.0)),  # too short
     ):
-        (found,) = appendix.lemma_d6_holds(depth=1500, seeds=SEEDS, statements=PRINTED._replace(d6=fault)).claims
+        (found,) = appendix.lemma_d6_holds(depth=400, seeds=SEEDS, statements=PRINTED._replace(d6=fault)).claims
         assert found.verdict == "fails", found.value
     (short,) = appendix.lemma_d6_holds(depth=3, seeds=SEEDS).claims
     assert (short.verdict, short.setting["tested"]) == ("vacuous", 0)
