@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.claims import Claim
-from pipeline.report.matrix import Answer, claims_of
+from pipeline.report.matrix import Answer, claims_of, who
 from pipeline.report.page import Section, Table, text
 from pipeline.report.wording import marked
 
@@ -20,11 +20,10 @@ def section(answer: Answer, name: str) -> Section:
 def open_section(claims: Sequence[Claim]) -> Section:
     """Return what no verdict answers: claims that are undecided, untested or vacuous, each with its reason."""
     rows = [
-        [claim.statement, " ".join(filter(None, (claim.translator, claim.view.replace("_", " ")))) or "–",
-         marked(claim.verdict), claim.why or text("open", claim.verdict)]
+        [claim.statement, who(claim) or "–", marked(claim.verdict), claim.why or text("open", claim.verdict)]
         for claim in claims
         if claim.role == "decides" and claim.verdict in {"undecided", "untested", "not testable here", "vacuous"}
-    ]  # fmt: skip
+    ]
     head = ["statement", "of", "verdict", "why"]
     finding = text("open", "finding", n=len(rows)) if rows else text("open", "none")
     table = Table(head, rows, n_labels=4, caption=text("open", "table"), wraps=True)
