@@ -256,11 +256,11 @@ def _entry(claim: Claim, figures: Collection[str]) -> Entry:
     )  # fmt: skip
 
 
-def claims_of(answer: Answer, *, figures: Collection[str] = ()) -> list[list[str]]:
+def claims_of(answer: Answer) -> list[list[str]]:
     """Return rows of translator and view, verdict, difference with unit, where, n and why."""
     rows = []
     for claim in answer.measured:
-        entry = _entry(claim, figures)
+        entry = _entry(claim, ())
         rows.append(
             [
                 who(claim) or "–",
