@@ -146,18 +146,19 @@ def _told(group: Sequence[Claim]) -> str:
     supported = [claim for claim in group if claim.verdict == "supported"]
     statement = group[0].statement.rstrip(".")
     if not supported:
-        return f"{statement}: {tally(group)} ({'; '.join(map(_who, group))})"
+        return f"{statement}: {tally(group)} ({'; '.join(map(who, group))})"
     by = [claim.difference for claim in supported if claim.difference is not None]
     much = ""
     if by:
         low, high = (number(value, 2, sign=True) for value in (min(by), max(by)))
         much = f", by {low if low == high else f'{low} to {high}'} {supported[0].unit}"
     others = [claim for claim in group if claim.verdict != "supported"]
-    but = "".join(f"; {claim.verdict}: {_who(claim)}" for claim in others)
+    but = "".join(f"; {claim.verdict}: {who(claim)}" for claim in others)
     return f"{statement}: supported in {len(supported)} of {len(group)}{much}{but and f' ({but[2:]})'}"
 
 
-def _who(claim: Claim) -> str:
+def who(claim: Claim) -> str:
+    """Return translator and view of a claim in words, empty where it has none."""
     return ", ".join(filter(None, (claim.translator, claim.view and label_of(claim.view))))
 
 
@@ -262,14 +263,14 @@ def _entry(claim: Claim, figures: Collection[str]) -> Entry:
     )  # fmt: skip
 
 
-def claims_of(answer: Answer, *, figures: Collection[str] = ()) -> list[list[str]]:
+def claims_of(answer: Answer) -> list[list[str]]:
     """Return rows of translator and view, verdict, difference with unit, where, n and why."""
     rows = []
     for claim in answer.measured:
-        entry = _entry(claim, figures)
+        entry = _entry(claim, ())
         rows.append(
             [
-                _who(claim) or "–",
+                who(claim) or "–",
                 marked(claim.verdict),
                 f"{entry.difference}{entry.interval and f' [{entry.interval}]'} {entry.unit}".strip() or "–",
                 claim.where or "–",

@@ -150,6 +150,11 @@ def text(name: str, part: str, /, **values: object) -> str:
     return " ".join(_texts()[name][part].split()).format(**values)
 
 
+def has_text(name: str) -> bool:
+    """Return whether captions.toml has texts of this name."""
+    return name in _texts()
+
+
 def caption(name: str, /, **values: object) -> list[str]:
     """Return what a figure shows, how it is read and, where it is known beforehand, on what it rests."""
     return [text(name, part, **values) for part in ("what", "how", "rests") if part in _texts()[name]]

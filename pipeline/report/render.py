@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
 from importlib.metadata import version
 from pathlib import Path
@@ -110,14 +111,17 @@ def sections_of(
     by_id = {answer.question.id: answer for answer in answers}
     own = {
         "finds_translations": lambda: translations.section(translators),
-        "grows_with_depth": lambda: depth.section(asked.section(by_id["grows_with_depth"], "depth"), translators),
+        "grows_with_depth": lambda: depth.section(asked.section(by_id["grows_with_depth"]), translators),
         "is_a_plan": lambda: plan.section(translators),
         "translator_uses_it": lambda: use.section(by_id["translator_uses_it"], metrics, [t.name for t in translators]),
         "embeddings_match": lambda: embeddings.section(translators),
         "construction": lambda: construction.section(claims, metrics),
         "training": lambda: learning.section(learning.read_learned(claims, metrics), metrics),
     }
-    found = [replace(own[name](), title=answer.question.text, finding=answer.finding) for name, answer in by_id.items()]
+    found = []
+    for answer in answers:
+        make = own.get(answer.question.id, partial(asked.section, answer))
+        found.append(replace(make(), title=answer.question.text, finding=answer.finding))
     return [*found, asked.open_section(claims), Section("made", "How this was made", template="made.html.j2")]
 
 

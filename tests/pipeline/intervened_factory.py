@@ -43,5 +43,7 @@ def write_intervened(folder, name, *, changed=(), why="", status="tested", n_pai
         frame = pd.DataFrame(rows).astype({"sweeps": "Int64"} if table == "replacements" else {"n_draws": "Int64"})
         frame[: None if tested else 0].to_csv(folder / f"{table}.csv", index=False)
     summary = {"schema": SCHEMA, "translator": name, "status": status}
-    summary |= {"n_pairs": {"half_a": n_pairs, "half_b": n_pairs}, "settings": {"deciding_k": 4}} if tested else {"why": why}
+    summary |= (
+        {"n_pairs": {"half_a": n_pairs, "half_b": n_pairs}, "settings": {"deciding_k": 4}} if tested else {"why": why}
+    )
     write_json(folder / "summary.json", summary)

@@ -13,7 +13,14 @@ from ruamel.yaml import YAML
 from pipeline.errors import PipelineError
 from pipeline.params import Gold, Params, load_params, named_paths
 
-SHIPPED = ("params.yaml", "params/demo.yaml", "params/paper.yaml", "params/newstest.yaml", "params/e5.yaml", "params/e5-local.yaml")
+SHIPPED = (
+    "params.yaml",
+    "params/demo.yaml",
+    "params/paper.yaml",
+    "params/newstest.yaml",
+    "params/e5.yaml",
+    "params/e5-local.yaml",
+)
 FILES = {"source": "files", "src": ["a.en"], "tgt": ["a.fr"]}
 
 

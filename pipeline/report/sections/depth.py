@@ -69,7 +69,7 @@ def depth_table(translators: Sequence[TranslatorMetrics]) -> Table:
             where = [t.name, view_of(row["view"]).label, LINKS[row["links"]], what]
             rows.append([*where, f"{shown}{unit}", count(row["n_pairs"])])
     head = ["translator", "view", "links", "of", "difference", "n"]
-    return Table(head, rows, n_labels=4, caption=text("depth", "steps"))
+    return Table(head, rows, n_labels=4, caption=text("grows_with_depth", "steps"))
 
 
 def _range(t: TranslatorMetrics, name: str) -> str:

@@ -32,7 +32,7 @@ def section(answer: Answer, metrics: Path, translators: Sequence[str]) -> Sectio
     PipelineError
         If a summary is missing or of another edition.
     """
-    own = asked.section(answer, "use")
+    own = asked.section(answer)
     tables: list[Table] = []
     for name in translators:
         folder = metrics / "intervene" / name
@@ -53,7 +53,7 @@ def _off(folder: Path, name: str, summary: dict) -> Table:
         )  # fmt: skip
     head = ["off", "which (layer.head)", "heads", "effect, nats a word", "as many others"]
     n_pairs = summary["n_pairs"]
-    note = text("use", "off", name=name, chosen=n_pairs["half_a"], judged=n_pairs["half_b"])
+    note = text("translator_uses_it", "off", name=name, chosen=n_pairs["half_a"], judged=n_pairs["half_b"])
     return Table(head, rows, n_labels=2, caption=note, wraps=True)
 
 
@@ -69,5 +69,5 @@ def _elsewhere(folder: Path, name: str) -> Table:
         sweeps = "–" if pd.isna(row["sweeps"]) else count(row["sweeps"])
         shown = with_interval(row["effect"], row["low"], row["high"], sign=True)
         rows.append([f"{row['target']} heads", what, sweeps, shown])
-    note = text("use", "elsewhere", name=name)
+    note = text("translator_uses_it", "elsewhere", name=name)
     return Table(["of", "in their place", "sweeps", "effect, nats a word"], rows, n_labels=3, caption=note)
