@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.claims import EVIDENCE, Claim, Question
 from pipeline.conventions import label_of
-from pipeline.report.wording import MARKS, listed, marked, number, with_interval
+from pipeline.report.wording import MARKS, MINUS, listed, marked, number, with_interval
 
 ORDER = ("supported", "holds", "partly", "not supported", "fails", "vacuous", *EVIDENCE[3:])
 """Of verdicts, in tallies."""
@@ -262,7 +262,8 @@ def _entry(claim: Claim, figures: Collection[str]) -> Entry:
     href = claim.figure if claim.figure in figures else claim.question
     why = claim.why
     if why and claim.power is not None:
-        why = f"{why}; what it holds apart differs by {claim.power:.2g} {claim.unit}"
+        power = f"{claim.power:.2g}".replace("-", MINUS)
+        why = f"{why}; what it holds apart differs by {power} {claim.unit}"
     open_ = claim.verdict == "untested" and not _has_number(claim)
     verdict = "not measured" if open_ else marked(claim.verdict)[2:]
     return Entry(
