@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.claims import EVIDENCE, Claim, Question
 from pipeline.conventions import label_of
-from pipeline.report.wording import MARKS, listed, marked, number, with_interval
+from pipeline.report.wording import MARKS, MINUS, listed, marked, number, with_interval
 
 ORDER = ("supported", "holds", "partly", "not supported", "fails", "vacuous", *EVIDENCE[3:])
 """Of verdicts, in tallies."""
@@ -176,21 +176,29 @@ def sentence(found: Sequence[Answer], translators: Sequence[str], *, demo: bool)
     """
     asked = [answer for answer in found if answer.of_translators or not answer.measured]
     of = f"{'the demo translators ' if demo else ''}{listed(list(translators))}"
-    states: dict[str, list[str]] = {"all": [], "some": [], "none": [], "open": []}
+    states: dict[str, list[str]] = {"all": [], "some": [], "none": [], "unclear": [], "open": []}
     for answer in asked:
-        n, n_supported = len(answer.measured), sum(claim.verdict == "supported" for claim in answer.measured)
-        state = "open" if not n else "all" if n_supported == n else "some" if n_supported else "none"
+        verdicts = [claim.verdict for claim in answer.measured]
+        n, n_supported = len(verdicts), verdicts.count("supported")
+        against = "none" if {"partly", "not supported"} & set(verdicts) else "unclear"
+        state = "open" if not n else "all" if n_supported == n else "some" if n_supported else against
         share = f" ({n_supported} of {n})" if state == "some" else ""
         states[state].append(f"{answer.question.that}{share}")
     words = {
         "all": "{} throughout",
         "some": "only in part, {}",
         "none": "it is not supported that {}",
+        "unclear": "whether {} could not be decided",
         "open": "whether {} was not measured",
     }
     parts = [words[state].format(listed(that)) for state, that in states.items() if that]
     measured = {state for state, that in states.items() if that and state != "open"}
-    word = {frozenset({"all"}): "Yes", frozenset({"none"}): "No", frozenset(): "Nothing is known"}
+    word = {
+        frozenset({"all"}): "Yes",
+        frozenset({"none"}): "No",
+        frozenset({"unclear"}): "Undecided",
+        frozenset(): "Nothing is known",
+    }
     return f"{word.get(frozenset(measured), 'In part')}, for {of}: {'; '.join(parts)}."
 
 
@@ -254,7 +262,8 @@ def _entry(claim: Claim, figures: Collection[str]) -> Entry:
     href = claim.figure if claim.figure in figures else claim.question
     why = claim.why
     if why and claim.power is not None:
-        why = f"{why}; what it holds apart differs by {number(claim.power, 3)} {claim.unit}"
+        power = f"{claim.power:.2g}".replace("-", MINUS)
+        why = f"{why}; what it holds apart differs by {power} {claim.unit}"
     open_ = claim.verdict == "untested" and not _has_number(claim)
     verdict = "not measured" if open_ else marked(claim.verdict)[2:]
     return Entry(

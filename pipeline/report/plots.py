@@ -20,7 +20,7 @@ from pipeline.report.style import QUIET, Colour, Layout
 LARGEST_CELL = 0.21  # inches, of a map of words
 LARGEST_MAP = 1.75  # inches, of a map of points
 LONGEST_LABEL = 16  # letters of a word at an axis
-ROOM = 1.02  # inches beside a panel for the names of its lines
+ROOM = 1.16  # inches beside a panel for the names of its lines
 
 
 def grid(
