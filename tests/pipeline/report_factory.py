@@ -23,7 +23,7 @@ from pipeline.lexicon.links import PairLinks
 from pipeline.params import Params
 from pipeline.report import curves
 from pipeline.report.metrics import TranslatorMetrics, read_metrics
-from pipeline.report.sections import construction, learning_figures, plan
+from pipeline.report.sections import construction, heads, learning_figures, plan, plan_test
 from pipeline.report.style import Drawing
 from pipeline.verdicts.join import write_verdicts
 from tests.pipeline.intervened_factory import write_intervened
@@ -213,7 +213,7 @@ class Measured:
 @pytest.fixture
 def undrawn(monkeypatch):
     """Leave out the drawing, where a test is about words and numbers: it takes most of the time."""
-    for module in (curves, plan, construction, learning_figures):
+    for module in (curves, plan, plan_test, heads, construction, learning_figures):
         monkeypatch.setattr(module, "draw", lambda stem, make, *, alt: Drawing(stem, {}, "<svg></svg>"))
 
 
