@@ -27,7 +27,7 @@ def latex(text: str) -> str:
 
 
 def figures_tex(blocks: Sequence[Block]) -> str:
-    r"""Return a float for every figure: over both columns, with its caption and its finding; `\input` what is needed."""
+    r"""Return a float for every figure: over both columns, with caption and finding; `\input` what is needed."""
     lines = [
         r"% Each figure as a float over both columns; <name>_column.pdf is for one column.",
         r"% Needs \usepackage{graphicx}, UTF-8, and \graphicspath to the folder of this file.",
@@ -49,8 +49,8 @@ def figures_tex(blocks: Sequence[Block]) -> str:
 def numbers_tex(claims: Sequence[Claim]) -> str:
     r"""Return `\result{NAME}` for every number that decides a claim."""
     lines = [
-        r"% \result{question/claim/translator/view} is a difference with its interval; \result{id} the number of a statement",
-        r"% that is held to a limit. A name that is not here is an error.",
+        r"% \result{question/claim/translator/view} is a difference with its interval; \result{id} the number of a",
+        r"% statement that is held to a limit. A name that is not here is an error.",
         r"\newcommand{\result}[1]{\ifcsname result@#1\endcsname\csname result@#1\endcsname",
         r"  \else\errmessage{no result of the name #1}\fi}",
     ]

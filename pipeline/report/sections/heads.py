@@ -24,7 +24,8 @@ def heads_block(t: TranslatorMetrics) -> Block | None:
         maps[view_of(view).label] = part.pivot(index="layer", columns="head", values="value").to_numpy(dtype=float)
         best = part.sort_values("value", kind="stable").iloc[-1]
         told.append(
-            f"{view_of(view).label}: layer {int(best['layer'])}, head {int(best['head'])} points most, at {number(float(best['value']), 2)}"
+            f"{view_of(view).label}: layer {int(best['layer'])}, head {int(best['head'])} points most, "
+            f"at {number(float(best['value']), 2)}"
         )
     finding = f"{t.name}, pointing of single heads. {'; '.join(told)}."
     drawn = Maps({"": maps}, (2, 1), unit="pointing", names=("head, from 0", "layer, from 1"))

@@ -18,7 +18,7 @@ TICKS = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 def section(translators: Sequence[TranslatorMetrics]) -> Section:
-    """Return the section: the test, what fits, one pair to look at, then the correlation, a translator after the other."""
+    """Return the section: the test, what fits, one pair to look at, the correlation; by translator."""
     makers = (plan_block, fit_block, example_block, block)
     blocks: list[Block | Table] = [part for t in translators for make in makers if (part := make(t)) is not None]
     return Section("is_a_plan", lead=[text("plan", "lead")], parts=blocks)
