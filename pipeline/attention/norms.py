@@ -34,7 +34,9 @@ class Transformed:
         """Return the transformed values, in float32 at least."""
         exact = torch.promote_types(value.dtype, torch.float32)
         by_head = projection.to(exact).unflatten(0, (value.shape[1], -1))
-        vectors = (value.to(exact) @ by_head).transpose(1, 2)
+        # One product a head for all sentences: broadcast over them, the projection would be copied for each.
+        found = value.to(exact).transpose(0, 1).flatten(1, 2) @ by_head
+        vectors = found.unflatten(1, (value.shape[0], -1)).permute(1, 2, 0, 3)  # (batch, key, head, dim)
         products = vectors @ vectors.transpose(2, 3)
         return cls(products.diagonal(dim1=2, dim2=3).clamp_min(0).sqrt().transpose(1, 2), products)
 
