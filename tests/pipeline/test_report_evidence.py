@@ -44,7 +44,7 @@ def test_plan_and_similarity_stand_beside_each_other_with_their_power(own):
     rows = own.evidence["plan_test"]
     block = plan_test.plan_block(own)
     drawn = pd.read_csv(io.StringIO(block.picture.data))
-    assert set(drawn["base"]) == {"words"} and set(drawn["split"]) == {"trained"}
+    assert set(drawn["quantity"]) == {"plan_minus_similarity"} and set(drawn["base"]) == {"words"}
     assert len(block.table.rows) == 4 * len(own.views)
     _, layer, how, shown, power = block.table.rows[0]
     at = rows.query(

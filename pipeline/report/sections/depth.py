@@ -33,7 +33,7 @@ def pointing_block(t: TranslatorMetrics) -> Block:
     words = [*caption("pointing", name=t.name), rests_on(t, t.summary["n_pairs"], own, **notes)]
     return Block(
         f"Pointing · {t.name}",
-        curves.picture(f"pointing_{t.name}", what, rows),
+        curves.picture(f"pointing_{t.name}", what, own[own["links"] != "gold"]),
         words,
         f"reports/metrics/translators/{t.name}/pointing.csv",
         more=[("Every layer, score and kind of links", _pointing_tables(t))],

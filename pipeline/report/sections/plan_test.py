@@ -148,7 +148,7 @@ def plan_block(t: TranslatorMetrics) -> Block | None:
     ]
     return Block(
         f"Plan or similarity · {t.name}",
-        Picture(draw(stem, lines.draw, alt=finding), csv(own), finding),
+        Picture(draw(stem, lines.draw, alt=finding), csv(gain), finding),
         words,
         f"reports/metrics/translators/{t.name}/plan_test.csv",
         _power_table(t, own),
