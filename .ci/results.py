@@ -73,7 +73,11 @@ def plan() -> str:
     )
     wide = own.pivot(index="layer", columns="quantity", values="value")
     gain = own.query("quantity == 'plan_minus_similarity'").set_index("layer")
-    gap = _read("gap").query("split == 'trained' and view == 'tgt_to_src' and quantity == 'gap_attention'").set_index("layer")
+    gap = (
+        _read("gap")
+        .query("split == 'trained' and view == 'tgt_to_src' and quantity == 'gap_attention'")
+        .set_index("layer")
+    )
     names = ["uniform", "softmax", "uniform_plan", "similarity", "plan"]
     rows = [
         [str(layer), *(_number(wide.loc[layer, name]) for name in names), _ends(gain.loc[layer].to_dict(), 4),
@@ -105,7 +109,16 @@ def errors() -> str:
         view = "" if not isinstance(row["view"], str) else f"{VIEWS.get(row['view'], row['view'])}, "
         judged = {"value": row["aer_second_half"], "low": row["second_half_low"], "high": row["second_half_high"]}
         shown = _ends({key: 100 * value for key, value in judged.items()}, 1)
-        rows.append([name, source, f"{where}{view}{row['method'].replace('_', ' ')}", shown, f"{100 * row['aer']:.1f}", str(row["n_pairs"])])
+        rows.append(
+            [
+                name,
+                source,
+                f"{where}{view}{row['method'].replace('_', ' ')}",
+                shown,
+                f"{100 * row['aer']:.1f}",
+                str(row["n_pairs"]),
+            ]
+        )
     return _table(["set", "links from", "setting chosen on half A", "AER % on half B", "on all", "pairs"], rows)
 
 

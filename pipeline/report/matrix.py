@@ -179,10 +179,11 @@ def sentence(found: Sequence[Answer], translators: Sequence[str], *, demo: bool)
     states: dict[str, list[str]] = {"all": [], "some": [], "none": [], "unclear": [], "open": []}
     for answer in asked:
         verdicts = [claim.verdict for claim in answer.measured]
-        n, n_supported = len(verdicts), verdicts.count("supported")
-        against = "none" if {"partly", "not supported"} & set(verdicts) else "unclear"
-        state = "open" if not n else "all" if n_supported == n else "some" if n_supported else against
-        share = f" ({n_supported} of {n})" if state == "some" else ""
+        n, n_supported, n_partly = len(verdicts), verdicts.count("supported"), verdicts.count("partly")
+        against = "none" if "not supported" in verdicts else "unclear"
+        state = "open" if not n else "all" if n_supported == n else "some" if n_supported + n_partly else against
+        counts = [f"{n_supported} of {n}"] * bool(n_supported) + [f"{n_partly} of {n} partly"] * bool(n_partly)
+        share = f" ({', '.join(counts)})" if state == "some" else ""
         states[state].append(f"{answer.question.that}{share}")
     words = {
         "all": "{} throughout",
@@ -263,7 +264,7 @@ def _entry(claim: Claim, figures: Collection[str]) -> Entry:
     why = claim.why
     if why and claim.power is not None:
         power = f"{claim.power:.2g}".replace("-", MINUS)
-        why = f"{why}; what it holds apart differs by {power} {claim.unit}"
+        why = f"{why}; the two differ by {power} {claim.unit} there"
     open_ = claim.verdict == "untested" and not _has_number(claim)
     verdict = "not measured" if open_ else marked(claim.verdict)[2:]
     return Entry(

@@ -154,10 +154,12 @@ def _plan(t: Measured) -> Iterator[Estimate]:
             rows.setdefault(case, {})[row["quantity"]] = row
     for view in t.views:
         own = [case for case in rows if case.view == view]
-        worst: dict[int, float] = {}
+        worst: dict[int, tuple[bool, float]] = {}
         for case in own:
-            worst[case.layer] = max(worst.get(case.layer, -math.inf), _loss(rows[case]))
-        # The layer that is most like a plan in its worst comparison stands in front, with that comparison.
+            flat = (number(rows[case]["power"]["value"]) or 0.0) < PLAN_MARGIN
+            worst[case.layer] = max(worst.get(case.layer, (False, -math.inf)), (flat, _loss(rows[case])))
+        # The layer that is most like a plan in its worst comparison stands in front, with that comparison; one that
+        # cannot be told from a similarity only where no other can.
         best = min(worst, key=lambda layer: worst[layer], default=0)
         for case in sorted(own, key=lambda case: (case.layer != best, case.layer, -_loss(rows[case]))):
             yield _plan_row(t, case, rows[case])

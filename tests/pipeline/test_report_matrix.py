@@ -40,7 +40,7 @@ def test_a_cell_holds_mark_difference_unit_and_a_link_to_its_figure():
 
 def test_why_a_cell_is_undecided_stands_in_it():
     (entry,) = rows(claim("undecided", why="the interval holds 0", power=0.05))["finds_translations"][0].entries
-    assert (entry.mark, entry.why) == ("◐", "the interval holds 0; what it holds apart differs by 0.05 share")
+    assert (entry.mark, entry.why) == ("◐", "the interval holds 0; the two differ by 0.05 share there")
 
 
 def test_claims_that_are_not_about_views_take_the_columns_of_their_translator_or_all():
@@ -71,6 +71,8 @@ def test_statements_about_the_construction_are_counted():
         (["not supported", "undecided"], "No, for one and two: it is not supported that it finds"),
         (["undecided", "undecided"], "Undecided, for one and two: whether it finds could not be decided"),
         (["supported", "undecided"], "In part, for one and two: only in part, it finds (1 of 2)"),
+        (["partly", "not supported"], "In part, for one and two: only in part, it finds (1 of 2 partly)"),
+        (["supported", "partly"], "In part, for one and two: only in part, it finds (1 of 2, 1 of 2 partly)"),
     ],
 )
 def test_the_answer_follows_from_the_verdicts(verdicts, told):
