@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from pipeline.alignment.gold import score_files
+from pipeline.alignment.gold import compare_files
 from pipeline.cli import main
+from pipeline.corpus.pharaoh import LinkForm
 
 
 @pytest.fixture
@@ -86,8 +87,9 @@ def test_percentages_have_four_digits(run, tmp_path):
 
 
 def test_the_source_word_comes_first_unless_it_is_said(tmp_path):
-    (tmp_path / "gold").write_text("0-1\n", encoding="utf-8")
-    assert score_files(tmp_path / "gold", tmp_path / "gold", gold_base=0, links_base=0)["aer"] == 0
+    path = tmp_path / "gold"
+    path.write_text("0-1\n", encoding="utf-8")
+    assert compare_files(path, path, gold_form=LinkForm(0), links_form=LinkForm(0)).scores()["aer"] == 0
 
 
 @pytest.mark.parametrize(
