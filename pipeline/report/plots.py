@@ -117,7 +117,7 @@ class Maps:
         across, down = ([_short(word) for word in words] for words in (self.across, self.down))
         letters = 0.6 * layout.font / 72  # inches a letter, about
         left, below = (
-            min(1.4, letters * max(map(len, words)) + 0.15) if words else 0.22 if name else 0.05
+            min(1.4, letters * max(map(len, words)) + 0.15) + 0.17 * bool(name) if words else 0.22 if name else 0.05
             for words, name in ((down, self.names[1]), (across, self.names[0]))
         )
         right, top, gap, heading = 0.62, 0.24, 0.14, 0.2

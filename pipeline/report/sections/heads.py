@@ -28,7 +28,10 @@ def heads_block(t: TranslatorMetrics) -> Block | None:
             f"at {number(float(best['value']), 2)}"
         )
     finding = f"{t.name}, pointing of single heads. {'; '.join(told)}."
-    drawn = Maps({"": maps}, (2, 1), unit="pointing", names=("head, from 0", "layer, from 1"))
+    n_layers, n_heads = next(iter(maps.values())).shape
+    across, down = ([str(k + start) for k in range(n)] for n, start in ((n_heads, 0), (n_layers, 1)))
+    names = ("head, from 0", "layer, from 1")
+    drawn = Maps({"": maps}, (2, 1), unit="pointing", across=across, down=down, names=names)
     return Block(
         f"Heads · {t.name}",
         Picture(draw(f"heads_{t.name}", drawn.draw, alt=finding), csv(own), finding),
