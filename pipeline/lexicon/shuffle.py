@@ -88,6 +88,11 @@ def shuffled_entries(
 
 
 def shuffled_lexicon(lexicon: Lexicon, pairs: Sequence[SentencePair], *, seed: int) -> Lexicon:
-    """Return the dictionary with the translations dealt out anew among words that are as frequent in the text."""
+    """Return the dictionary with the translations dealt out anew among words that are as frequent in the text.
+
+    A dictionary of one word has no other one to give it: the result is empty.
+    """
+    if len(lexicon.entries) < 2:
+        return replace(lexicon, entries={})
     frequency = Counter(look_up_form(word) for pair in pairs for word in pair.src_words)
     return replace(lexicon, entries=shuffled_entries(lexicon.entries, frequency, np.random.default_rng(seed)))

@@ -22,7 +22,7 @@ class Align(Block):
     method_settings: MatchSettings = MatchSettings()
 
     transport_pairs: Count = 240
-    plan_pairs: Annotated[int, Field(ge=0)] = 300
+    plan_pairs: Annotated[int, Field(ge=0)] = 120
     resamples: Count = 2000
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     seed: Seed = 2026

@@ -74,7 +74,12 @@ def test_the_demo_twice_gives_the_same_bytes(user: Project) -> None:
     user.write()
     said = [user.run(stage) for stage in (corpus, links)]
     first = user.files()
-    names = ["data/corpus/gold.parquet", "data/corpus/pairs.parquet", "data/links/links.parquet"]
+    names = [
+        "data/corpus/gold.parquet",
+        "data/corpus/pairs.parquet",
+        "data/links/links.parquet",
+        "data/links/shuffled.parquet",
+    ]
     assert sorted(first) == [*names, CORPUS, LINKS]
     assert str(user.folder).encode() not in b"".join(first.values())
     pairs = read_pairs(user.folder / "data/corpus/pairs.parquet")

@@ -1,5 +1,7 @@
 """Mispaired sentences and shuffled dictionaries: every one another's, none twice."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,8 +9,10 @@ from hypothesis import strategies as st
 
 from pipeline.alignment.mispairing import links_within, mispaired_partners
 from pipeline.alignment.pointing import link_block, pointing
+from pipeline.corpus.pairs import SentencePair
 from pipeline.errors import PipelineError
-from pipeline.lexicon.shuffle import BIN, derangement, shuffled_entries
+from pipeline.lexicon.files import Lexicon
+from pipeline.lexicon.shuffle import BIN, derangement, shuffled_entries, shuffled_lexicon
 from tests.pipeline.evidence_factory import attention_on, random_batch
 
 
@@ -75,3 +79,10 @@ def test_one_pair_has_no_other():
         PipelineError, match=rf"order, size: .* there are 1 in all and bins of {BIN}; give more members"
     ):
         mispaired_partners(np.array([3]), np.array([3]), np.random.default_rng(0))
+
+
+def test_a_dictionary_is_dealt_out_and_one_of_a_single_word_is_empty():
+    pairs = [SentencePair(0, "a a b", "x y", ("a", "a", "b"), ("x", "y"))]
+    both = Lexicon("files", {"a": frozenset({"x"}), "b": frozenset({"y"})}, 0, "")
+    assert shuffled_lexicon(both, pairs, seed=1).entries == {"a": frozenset({"y"}), "b": frozenset({"x"})}
+    assert shuffled_lexicon(replace(both, entries={"a": frozenset({"x"})}), pairs, seed=1).entries == {}
