@@ -123,7 +123,7 @@ def _with_noise(layer, rows):
 def test_a_true_plan_is_supported(layer):
     verdict, means = _plan_verdict(_with_noise(layer, model_rows(PLAN, layer, Parameters(0.6)).rows))
     assert verdict == "supported"
-    assert (np.array(list(means.values())) < -PLAN_MARGIN).all()
+    assert max(value for values in means.values() for value in values) < -PLAN_MARGIN
 
 
 def test_a_true_plan_with_position_or_weighted_keys_is_supported(layer):
@@ -131,7 +131,8 @@ def test_a_true_plan_with_position_or_weighted_keys_is_supported(layer):
     verdict, means = _plan_verdict(_with_noise(layer, model_rows(model, layer, Parameters(0.6, 0.3, 0.4)).rows))
     assert verdict == "supported"
     # Its keys are weighted, so uniform marginals fit less well.
-    assert means[True, "sum"][0] < min(-PLAN_MARGIN, means[True, "sum"][1] - PLAN_MARGIN)
+    assert means[True, "sum"][0] < -PLAN_MARGIN
+    assert means[False, "sum"][0] < means[False, "sum"][1] - PLAN_MARGIN
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5])
@@ -139,7 +140,7 @@ def test_a_centred_softmax_is_not_supported(layer, weight):
     rows = model_rows(SIMILARITY, layer, Parameters(0.6, weight)).rows
     verdict, means = _plan_verdict(_with_noise(layer, rows))
     assert verdict == "not supported"
-    assert (np.array(list(means.values())) > PLAN_MARGIN).all()
+    assert min(value for values in means.values() for value in values) > PLAN_MARGIN
 
 
 def test_uniform_attention_is_untested(layer):

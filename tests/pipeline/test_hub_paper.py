@@ -120,7 +120,9 @@ def commands(project: Path, names: list[str], translators: list[str]) -> list[st
 @pytest.fixture(scope="module")
 def done(hub, caches, paper, project, tmp_path_factory):
     """Run the paper's parameters with `sample.n_pairs` cut, while the server misbehaves; return the folder."""
-    folder = make_project(tmp_path_factory.mktemp("paper") / "p", project, paper, sample__n_pairs=N_PAIRS)
+    folder = make_project(
+        tmp_path_factory.mktemp("paper") / "p", project, paper, sample__n_pairs=N_PAIRS, intervene__pairs=0
+    )
     hub.faults += [
         Fault("503", r"^/api/models/", times=2),
         Fault("503", r"^/api/datasets/", times=2),
@@ -128,7 +130,7 @@ def done(hub, caches, paper, project, tmp_path_factory):
         Fault("503", r"en-fr.txt", times=2),
     ]
     said = {}
-    for command in commands(project, ["corpus", "links", "extract", "align"], list(paper["translators"])):
+    for command in commands(project, ["corpus", "links", "extract", "align", "intervene"], list(paper["translators"])):
         if "extract" in command:
             hub.faults.append(Fault("cut", r"^/cdn/", times=1))
         result = run(command, folder, environment(hub, caches))
@@ -216,7 +218,9 @@ def test_metrics(done, paper, project):
             path = folder / out.replace("${key}", name)
             assert all(file.stat().st_size > 100 for file in (path.iterdir() if path.is_dir() else [path]))
         curves = pd.read_csv(folder / f"reports/metrics/translators/{name}/curves.csv")
-        assert set(curves.control) == {"trained", "random_init", "mispaired", "uniform", "position"}
+        assert set(curves.control) == {
+            "trained", "random_init", "weight_shuffled", "mispaired", "uniform", "position"
+        }  # fmt: skip
         assert curves[["value", "low", "high"]].notna().all(axis=None)
         # Fresh weights know no words: the score of "trained" is at the floor, as near as 64 sentences tell.
         mass = curves[curves.score == "mean_mass"].set_index(["control", "view", "layer"]).value
