@@ -9,7 +9,8 @@ from pipeline.report.metrics import TranslatorMetrics
 from pipeline.report.page import Block, Section, Table, caption, text
 from pipeline.report.wording import count, with_interval
 
-LINKS = {"dictionary": "dictionary links", "gold_sure": "sure hand-made links", "gold": "sure and possible links"}
+LINKS = {"dictionary": "dictionary links", "gold_sure": "sure hand-made links"}
+"""What is shown; pointing.csv holds sure and possible links together too."""
 SCORES = {
     "pointing": "Pointing",
     "pointing_content": "Pointing among words with a letter or a digit",
@@ -33,7 +34,7 @@ def pointing_block(t: TranslatorMetrics) -> Block:
     words = [*caption("pointing", name=t.name), rests_on(t, t.summary["n_pairs"], own, **notes)]
     return Block(
         f"Pointing · {t.name}",
-        curves.picture(f"pointing_{t.name}", what, own[own["links"] != "gold"]),
+        curves.picture(f"pointing_{t.name}", what, own[own["links"].isin(list(LINKS))]),
         words,
         f"reports/metrics/translators/{t.name}/pointing.csv",
         more=[("Every layer, score and kind of links", _pointing_tables(t))],

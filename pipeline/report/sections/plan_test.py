@@ -152,7 +152,10 @@ def plan_block(t: TranslatorMetrics) -> Block | None:
         words,
         f"reports/metrics/translators/{t.name}/plan_test.csv",
         _power_table(t, own),
-        [("Fit of every model", _fit_tables(t, rows)), ("Gap from a balanced plan", _gap_tables(t))],
+        [
+            ("Fit of every model", _fit_tables(t, rows[rows["split"] == "trained"])),
+            ("Gap from a balanced plan", _gap_tables(t)),
+        ],
     )
 
 
