@@ -18,6 +18,7 @@ Matrix = Float[np.ndarray, "src tgt"]
 Mask = Bool[np.ndarray, "src tgt"]
 MAX_SWEEPS = 10_000
 SWEEP_ERROR = 1e-6  # of an entropic plan, relative to its mass
+FAR = 2.0**26  # times a typical small cost: beyond it, a difference keeps less than half of that cost's digits
 LEAST = 1e-6  # of the largest similarity: what sinkhorn_mutual takes those at most 0 for
 
 # The order decides which of two neighbours takes a word. In this one both directions of GIZA++ and fast_align
@@ -49,6 +50,18 @@ class _Words(NamedTuple):
         spread = min(cost.max(), 2.0 * np.median(cost)) or cost.max() or 1.0
         return cost / spread
 
+    @property
+    def from_floor(self) -> Matrix:
+        """The score without what lies far below the rest: a cost of 1e32 counts as the largest of the others.
+
+        Typical is the lower quartile of what lies below the best entry, so up to three quarters may be far off.
+        """
+        below = self.score.max() - self.score
+        if not below.any():
+            return self.score
+        near = below <= FAR * np.quantile(below[below > 0], 0.25, method="lower")
+        return np.maximum(self.score, self.score[near].min())
+
 
 def extract_links(
     matrix: Matrix,
@@ -73,7 +86,8 @@ def extract_links(
         Chi et al. 2021, XLM-Align) and `softmax_threshold` (probable in both directions; Dou and Neubig 2021,
         awesome-align).
     kind : {"similarity", "cost"}
-        Costs of any size; itermax and mwmf, which need weights, take largest cost - cost.
+        Costs of any size; itermax and mwmf, which need weights, take largest cost - cost. For itermax a cost
+        beyond the resolution of the others (1e32 among ones) counts as the largest of the others.
     settings : MatchSettings
         Options of the methods.
 
@@ -214,9 +228,10 @@ def _itermax(words: _Words, settings: MatchSettings) -> Mask:
             f"{words.score.min():g}; for cosines give (1 + cosine) / 2"
         )
         raise PipelineError(message)
-    similarity = words.score - words.score.min() if words.are_costs else words.score
-    # Beside a cost of 1e32 all similarities are alike; then the costs decide.
-    among_equals = words.score if words.are_costs else None
+    score = words.from_floor if words.are_costs else words.score
+    similarity = score - score.min() if words.are_costs else score
+    # Where a difference rounds two costs to one similarity, the costs decide.
+    among_equals = score if words.are_costs else None
     links = _combined("intersection")(words, settings)
     if min(similarity.shape) <= 2:  # as the authors' tool does
         return links

@@ -228,6 +228,40 @@ def test_a_huge_cost_among_small_ones_hides_none_of_them(method, shape, rng):
         assert extract_links(cost, method, kind="cost").tolist() == [[i, j] for i, j in enumerate(best)]
 
 
+@pytest.mark.parametrize("huge", [1e12, 1e32, 1e300])
+def test_itermax_takes_a_cost_beyond_resolution_for_the_largest_of_the_others(huge, rng):
+    found = 0
+    for _ in range(50):
+        cost = rng.random((5, 6))
+        at = rng.integers(5), rng.integers(6)
+        cost[at] = 0.0
+        cost[at] = cost.max()
+        expected = pairs(extract_links(cost, "itermax", kind="cost"))
+        found += len(expected) > len(extract_links(cost, "intersection", kind="cost"))
+        cost[at] = huge
+        assert pairs(extract_links(cost, "itermax", kind="cost")) == expected
+    assert found > 10  # the second round, which weighs, has links of its own
+
+
+def test_itermax_sees_small_costs_beside_words_that_may_not_be_linked(rng):
+    cost = rng.random((4, 5))
+    barred = np.zeros((6, 8), dtype=bool)
+    barred[4:] = barred[:, 5:] = True
+    whole = np.full((6, 8), cost.max())
+    whole[:4, :5] = cost
+    expected = extract_links(whole, "itermax", kind="cost")
+    links = extract_links(np.where(barred, 1e32, whole), "itermax", kind="cost")
+    assert pairs(links) == pairs(expected)
+
+
+def test_itermax_reads_costs_as_largest_minus_cost_where_they_are_of_one_size(rng):
+    for scale in (1e-6, 1.0, 1e6):
+        cost = scale * rng.lognormal(sigma=2.0, size=(6, 7))
+        cost[0, 0] = cost[1, 1] = 0.0  # most of the spread lies far above the smallest, as with repeated words
+        similarity = extract_links(cost.max() - cost, "itermax")
+        assert pairs(extract_links(cost, "itermax", kind="cost")) == pairs(similarity)
+
+
 @pytest.mark.parametrize("sweeps", [1, 2, 5])
 @pytest.mark.parametrize("temperature", [1.0, 0.2])
 def test_sinkhorn_mutual_is_the_plain_loop(sweeps, temperature, rng):
