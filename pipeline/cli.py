@@ -68,6 +68,22 @@ def aer(
 
 
 @app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="A folder of metrics, as reports/metrics, or a git revision.")],
+    b: Annotated[str, typer.Argument(help="Another; differences are B - A.")],
+) -> None:
+    """Print two runs side by side: verdicts that changed, parameters that differ, and numbers with their differences.
+
+    Differences are over the same sentences where both folders have data/scores beside them or two folders above.
+    """
+    from pipeline.compare.show import show
+    from pipeline.compare.sides import read_side
+    from pipeline.compare.tables import compare as tables
+
+    show(tables(read_side(a, "A"), read_side(b, "B")))
+
+
+@app.command()
 def validate(
     file: Annotated[Path, typer.Argument(help="The parameters to check.")] = Path("params.yaml"),
     complete: Annotated[

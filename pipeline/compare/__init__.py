@@ -1,0 +1,1 @@
+"""Two runs side by side: their numbers, the verdicts that changed, and the parameters that differ."""
