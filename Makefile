@@ -48,6 +48,12 @@ results: setup  ## the run of docs/results.md, in a folder beside this one; need
 	mv $(RESULTS)/reports/metrics reports/results/e5-small
 	git worktree remove --force $(RESULTS)
 
+plots: setup  ## draw curves and losses (dvc plots show) on a page that needs no network
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[plots]'
+	$(BIN)/python .ci/plots_page.py > .dvc/plots/page.html
+	$(BIN)/dvc config --local plots.html_template plots/page.html
+	$(BIN)/dvc plots show
+
 bench: setup  ## ratios against plain references, one JSON object a benchmark
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
@@ -56,4 +62,4 @@ mutate: setup  ## change the code line by line and count the changes that no tes
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(MUTATE)
 	$(BIN)/mutmut results
 
-.PHONY: help setup lock report check test results bench mutate
+.PHONY: help setup lock report check test results plots bench mutate

@@ -212,7 +212,9 @@ def test_blocks(done, paper, name, n_layers, n_heads, n_parameters):
 def test_metrics(done, paper, project):
     folder, _ = done
     align = yaml.safe_load((project / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["align"]["do"]
-    outs = [out if isinstance(out, str) else next(iter(out)) for out in align["outs"] + align["metrics"]]
+    outs = [
+        out if isinstance(out, str) else next(iter(out)) for out in align["outs"] + align["metrics"] + align["plots"]
+    ]
     for name in paper["translators"]:
         for out in outs:
             path = folder / out.replace("${key}", name)
