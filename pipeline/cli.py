@@ -71,16 +71,21 @@ def aer(
 def compare(
     a: Annotated[str, typer.Argument(help="A folder of metrics, as reports/metrics, or a git revision.")],
     b: Annotated[str, typer.Argument(help="Another; differences are B - A.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write an HTML page instead.")] = None,
 ) -> None:
     """Print two runs side by side: verdicts that changed, parameters that differ, and numbers with their differences.
 
     Differences are over the same sentences where both folders have data/scores beside them or two folders above.
     """
-    from pipeline.compare.show import show
+    from pipeline.compare.show import save, show
     from pipeline.compare.sides import read_side
     from pipeline.compare.tables import compare as tables
 
-    show(tables(read_side(a, "A"), read_side(b, "B")))
+    found = list(tables(read_side(a, "A"), read_side(b, "B")))
+    if out is None:
+        show(found)
+    else:
+        save(found, out)
 
 
 @app.command()

@@ -1,6 +1,8 @@
 """Tables for a terminal; where the output is piped, plain columns that nothing cuts or folds."""
 
 from collections.abc import Iterable
+from io import StringIO
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -8,7 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.compare.tables import Shown
+from pipeline.errors import PipelineError
 
+_PAGE = 180  # characters a line of a page
 _WIDE = 10_000  # characters a line of piped output may have before it is folded
 
 
@@ -30,3 +34,19 @@ def show(tables: Iterable[Shown], console: Console | None = None) -> None:
         if shown.note:
             console.print(Text(shown.note))
         console.print()
+
+
+def save(tables: Iterable[Shown], path: Path) -> None:
+    """Write the tables as one HTML page that needs no other file; the same tables give the same bytes.
+
+    Raises
+    ------
+    PipelineError
+        If it is no .html file in a folder that is there.
+    """
+    if path.suffix != ".html" or not path.parent.is_dir():
+        message = f"--out: must be an .html file in a folder that is there, but is {path}; make the folder, or give another name"
+        raise PipelineError(message)
+    console = Console(highlight=False, record=True, force_terminal=True, width=_PAGE, file=StringIO())
+    show(tables, console)
+    path.write_text(console.export_html(), encoding="utf-8")

@@ -1,6 +1,7 @@
 """`python -m pipeline compare`: two runs out of folders or revisions, with planted differences that it must find."""
 
 import json
+import re
 import subprocess
 from io import StringIO
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from pipeline.claims import Claim, write_claims
 from pipeline.cli import main
 from pipeline.compare.differences import Value, pointing, scores, unpaired
-from pipeline.compare.show import show
+from pipeline.compare.show import save, show
 from pipeline.compare.sides import read_side
 from pipeline.compare.tables import Shown, parameters, verdicts
 from pipeline.errors import PipelineError
@@ -189,6 +190,23 @@ def test_piped_output_is_plain_and_a_terminal_has_a_table():
         assert any("─" in line for line in lines) == terminal
         assert any("x" * 200 in line for line in lines) != terminal
         assert lines[-2] == "none"
+
+
+def test_a_page_is_one_file_with_the_same_bytes(run, tmp_path):
+    a, b = run("a"), run("b", claims=[claim("undecided")])
+    for name in ("one.html", "two.html"):
+        with pytest.raises(SystemExit) as stop:
+            main(["compare", str(a), str(b), "-o", str(tmp_path / name)])
+        assert stop.value.code == 0
+    page = (tmp_path / "one.html").read_bytes()
+    assert page == (tmp_path / "two.html").read_bytes()
+    assert b"Verdicts that changed" in page
+    assert not re.search(rb"(src|href)=|url\(", page)
+    for name in ("one.txt", "away/one.html"):
+        with pytest.raises(
+            PipelineError, match=r"^--out: must be an .html file .* but is .*; make the folder, or give"
+        ):
+            save([], tmp_path / name)
 
 
 def test_what_is_no_run_is_refused(run, tmp_path, monkeypatch):
