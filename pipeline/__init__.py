@@ -3,8 +3,8 @@
 Axis order everywhere: `attention[view, layer, tgt, src]`, `cost[layer, src, tgt]`; indices start at 0.
 Layers of attention are 1 and up in every table and figure; layer 0 of a cost is the embedding layer.
 
-For sentences of one's own: `align`, with `Ask` to say where links come from, and `open_translator`; each is loaded when it
-is first used, so that `import pipeline` loads no model library.
+For sentences of one's own: `read` (labelled arrays), `align` (links), with `Ask` to say where links come from, and
+`open_translator` to load a translator once; each is loaded when it is first used, so that `import pipeline` is light.
 """
 
 from importlib import import_module
@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.use.align import Aligned, align
     from pipeline.use.choice import Ask
+    from pipeline.use.reading import Reading, read
     from pipeline.use.translators import Named, open_translator
 
-__all__ = ["Aligned", "Ask", "Named", "align", "open_translator"]
+__all__ = ["Aligned", "Ask", "Named", "Reading", "align", "open_translator", "read"]
 
 _PLACES = {
     "Aligned": "align",
     "Ask": "choice",
     "Named": "translators",
+    "Reading": "reading",
     "align": "align",
     "open_translator": "translators",
+    "read": "reading",
 }
 
 

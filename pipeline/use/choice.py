@@ -141,9 +141,11 @@ class Choice:
             cosine = (block.cosine if self.compare == "cosine" else block.cosine_raw)[self.place][self.layer]
             # Rounding may leave a cosine just below -1.
             return np.clip((1 + (1 - _stored(1 - cosine))) / 2, 0, 1)
-        of_layer = (slice(None),) if self.head is None else (self.head,)
-        own = block.attention if block.heads is None else block.heads
-        return _stored(own[(names(views).index(self.place), self.layer - 1, *of_layer)]).T
+        view, layer = names(views).index(self.place), self.layer - 1
+        if self.head is None:
+            return _stored(block.attention[view, layer]).T
+        assert block.heads is not None
+        return _stored(block.heads[view, layer, self.head]).T
 
     def links(
         self, block: PairBlocks, views: Sequence[View], options: MatchSettings
