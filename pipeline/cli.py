@@ -139,6 +139,44 @@ def align(  # noqa: PLR0913 - each is an option
 
 
 @app.command()
+def explore(  # noqa: PLR0913 - each is an option
+    sentence: Annotated[str | None, typer.Argument(help="A source sentence.")] = None,
+    translation: Annotated[str | None, typer.Argument(help="Its translation.")] = None,
+    *,
+    translator: Annotated[list[str], typer.Option(help="As in align; more than one stand beside each other.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The page: one HTML file that needs no network.")],
+    src: Annotated[Path | None, typer.Option(help="Instead of typed sentences: a file, one a line.")] = None,
+    tgt: Annotated[Path | None, typer.Option(help="Their translations, line by line.")] = None,
+    text: Annotated[Path | None, typer.Option(help="Instead of both: lines `source ||| target`.")] = None,
+    pair: Annotated[str, typer.Option(help="Languages of the text, source-target.")] = "en-fr",
+    words: Annotated[Words, typer.Option(help="Whether words stand between spaces already.")] = "auto",
+    reads: Annotated[ReadsOption | None, typer.Option(help="Of folders or hub names: how they are read.")] = None,
+    positions: Annotated[Positions | None, typer.Option(help="Of folders or hub names that read joint.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Of a hub name: the commit to read.")] = None,
+    params: Annotated[Path, typer.Option(help="The parameter file that names translators.")] = Path("params.yaml"),
+) -> None:
+    """Write a page to look at a pair, or at some, word by word: attention by layer beside the transport plan."""
+    from pipeline.use.explore import write_page
+    from pipeline.use.text import Texts, read_texts
+    from pipeline.use.translators import Named, open_translator
+
+    say = partial(typer.echo, err=True)
+    typed = [one for one in (sentence, translation) if one is not None]
+    if len(typed) == 1 or (typed and (src or tgt or text)):
+        message = (
+            "SENTENCE, TRANSLATION: must be both typed, or neither beside a file, but there is "
+            f"{'one' if len(typed) == 1 else 'a file too'}; type both, or name --src and --tgt, or --text"
+        )
+        raise PipelineError(message)
+    texts = Texts(typed[:1], typed[1:]) if typed else read_texts(src, tgt, text)
+    named = Named(reads, positions, revision)
+    opened = [open_translator(name, pair, named=named, params=params, say=say) for name in translator]
+    given = words if words == "auto" else words == "given"
+    n = write_page(opened, texts, out, words=given, say=say)
+    say(f"{out}: {n} pair{'s' if n > 1 else ''}")
+
+
+@app.command()
 def validate(
     file: Annotated[Path, typer.Argument(help="The parameters to check.")] = Path("params.yaml"),
     complete: Annotated[
