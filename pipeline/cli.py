@@ -1,6 +1,7 @@
 """The command line: `python -m pipeline COMMAND`. Heavy imports live inside the commands."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +17,10 @@ app = typer.Typer(
 )
 
 Base = Literal["0", "1"]
+Origin = Literal["attention", "states"]
+Words = Literal["auto", "given", "split"]
+ReadsOption = Literal["cross", "joint"]
+Positions = Literal["continue", "restart"]
 
 
 @app.callback()
@@ -86,6 +91,110 @@ def compare(
         show(found)
     else:
         save(found, out)
+
+
+@app.command()
+def align(  # noqa: PLR0913 - each is an option
+    *,
+    translator: Annotated[str, typer.Option(help="An entry of params.yaml, a folder, or owner/name on the hub.")],
+    src: Annotated[Path | None, typer.Option(help="Source sentences, one a line.")] = None,
+    tgt: Annotated[Path | None, typer.Option(help="Their translations, line by line.")] = None,
+    text: Annotated[Path | None, typer.Option(help="Instead of both: lines `source ||| target`.")] = None,
+    pair: Annotated[str, typer.Option(help="Languages of the text, source-target.")] = "en-fr",
+    origin: Annotated[Origin | None, typer.Option("--from", help="Attention, or word vectors.")] = None,
+    layer: Annotated[
+        int | None, typer.Option(help="Of attention from 1; of word vectors, 0 is before layer 1.")
+    ] = None,
+    head: Annotated[int | None, typer.Option(help="Of attention, from 0; the mean over heads if left out.")] = None,
+    method: Annotated[str | None, typer.Option(help="As in params.yaml; for states, _raw may stand behind it.")] = None,
+    view: Annotated[str | None, typer.Option(help="Of attention: output_step, input_step; tgt_to_src …")] = None,
+    states: Annotated[str | None, typer.Option(help="Word vectors: together, alone; encoder, embeddings …")] = None,
+    gold: Annotated[
+        Path | None, typer.Option(help="Hand-made links: what is left open has the lowest error on all of them.")
+    ] = None,
+    gold_text: Annotated[
+        list[Path] | None, typer.Option(help="The sentences of --gold, if it does not hold them: one file, or two.")
+    ] = None,
+    gold_base: Annotated[Base, typer.Option(help="Number of the first word in --gold.")] = "0",
+    scores: Annotated[
+        Path | None, typer.Option(help="Also write each link with its score in [0, 1], i-j:0.93.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Where links go; the standard output if left out.")
+    ] = None,
+    words: Annotated[Words, typer.Option(help="Whether words stand between spaces already.")] = "auto",
+    reads: Annotated[ReadsOption | None, typer.Option(help="Of a folder or hub name: how it is read.")] = None,
+    positions: Annotated[Positions | None, typer.Option(help="Of a folder or hub name that reads joint.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Of a hub name: the commit to read.")] = None,
+    params: Annotated[Path, typer.Option(help="The parameter file that names translators.")] = Path("params.yaml"),
+) -> None:
+    """Write the word links of sentence pairs, `i-j` from 0, a line a pair.
+
+    Left out, the choices are: for an encoder (joint) word vectors of both sentences in one sequence, two thirds of the
+    way up, mutual best cosine; for a decoder (cross) attention of the last layer but one where the word is predicted,
+    each target word with the source word that it looks at most. A blank line, and a pair that cannot be read (too long, say), have an empty line; the latter are
+    counted on the standard error output.
+    """
+    from pipeline.use.choice import Ask
+    from pipeline.use.command import Outputs, write_links
+    from pipeline.use.develop import best, read_development
+    from pipeline.use.text import read_texts
+    from pipeline.use.translators import Named, open_translator
+
+    say = partial(typer.echo, err=True)
+    ask = Ask(origin, layer, head, method, view, states)
+    texts = read_texts(src, tgt, text)
+    known = read_development(gold, gold_text, base=int(gold_base), languages=pair) if gold else None
+    opened = open_translator(translator, pair, named=Named(reads, positions, revision), params=params, say=say)
+    developed = best(opened, ask, known) if known else None
+    if developed:
+        say(str(developed))
+    write_links(
+        opened,
+        texts,
+        developed.choice if developed else ask,
+        Outputs(out, scores),
+        words=words if words == "auto" else words == "given",
+        say=say,
+    )
+
+
+@app.command()
+def explore(  # noqa: PLR0913 - each is an option
+    sentence: Annotated[str | None, typer.Argument(help="A source sentence.")] = None,
+    translation: Annotated[str | None, typer.Argument(help="Its translation.")] = None,
+    *,
+    translator: Annotated[list[str], typer.Option(help="As in align; more than one stand beside each other.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The page: one HTML file that needs no network.")],
+    src: Annotated[Path | None, typer.Option(help="Instead of typed sentences: a file, one a line.")] = None,
+    tgt: Annotated[Path | None, typer.Option(help="Their translations, line by line.")] = None,
+    text: Annotated[Path | None, typer.Option(help="Instead of both: lines `source ||| target`.")] = None,
+    pair: Annotated[str, typer.Option(help="Languages of the text, source-target.")] = "en-fr",
+    words: Annotated[Words, typer.Option(help="Whether words stand between spaces already.")] = "auto",
+    reads: Annotated[ReadsOption | None, typer.Option(help="Of folders or hub names: how they are read.")] = None,
+    positions: Annotated[Positions | None, typer.Option(help="Of folders or hub names that read joint.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Of a hub name: the commit to read.")] = None,
+    params: Annotated[Path, typer.Option(help="The parameter file that names translators.")] = Path("params.yaml"),
+) -> None:
+    """Write a page to look at a pair, or at some, word by word: attention by layer beside the transport plan."""
+    from pipeline.use.explore import write_page
+    from pipeline.use.text import Texts, read_texts
+    from pipeline.use.translators import Named, open_translator
+
+    say = partial(typer.echo, err=True)
+    typed = [one for one in (sentence, translation) if one is not None]
+    if len(typed) == 1 or (typed and (src or tgt or text)):
+        message = (
+            "SENTENCE, TRANSLATION: must be both typed, or neither beside a file, but there is "
+            f"{'one' if len(typed) == 1 else 'a file too'}; type both, or name --src and --tgt, or --text"
+        )
+        raise PipelineError(message)
+    texts = Texts(typed[:1], typed[1:]) if typed else read_texts(src, tgt, text)
+    named = Named(reads, positions, revision)
+    opened = [open_translator(name, pair, named=named, params=params, say=say) for name in translator]
+    given = words if words == "auto" else words == "given"
+    n = write_page(opened, texts, out, words=given, say=say)
+    say(f"{out}: {n} pair{'s' if n > 1 else ''}")
 
 
 @app.command()

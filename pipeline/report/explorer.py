@@ -80,20 +80,20 @@ def read_explorer(
                 f"run `dvc repro --force align@{name}`"
             )
             raise PipelineError(message)
-    packed = {name: [_packed(entry) for entry in one["maps"]] for name, one in read.items()}
+    shrunk = {name: [packed(entry) for entry in one["maps"]] for name, one in read.items()}
     sizes = [
-        len(json.dumps(entry)) + sum(len(json.dumps(maps[k])) for maps in packed.values())
+        len(json.dumps(entry)) + sum(len(json.dumps(maps[k])) for maps in shrunk.values())
         for k, entry in enumerate(first["pairs"])
     ]
     fits = int((np.cumsum(sizes) <= budget).sum())
-    shown = [_translator(t, read[t.name], packed[t.name][:fits]) for t in translators]
+    shown = [_translator(t, read[t.name], shrunk[t.name][:fits]) for t in translators]
     ids = [entry["id"] for entry in first["pairs"][:fits]]
     chosen = translators[0].example["pair_id"]
     example = ids.index(chosen) if chosen in ids else None
     return Explorer(first["pairs"][:fits], shown, n_wanted, first["n_selected"], example)
 
 
-def _packed(entry: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def packed(entry: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Return attention as it is, and of every plan one flat list: tgt, src, 255 times the root of the mass."""
     if entry is None:
         return None
