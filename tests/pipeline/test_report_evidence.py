@@ -12,7 +12,7 @@ from pipeline.report.sections import asked, depth, heads, plan, plan_test, trans
 from pipeline.report.wording import number, with_interval
 from tests.pipeline.report_factory import measured, undrawn  # noqa: F401 - fixtures
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = [pytest.mark.usefixtures("undrawn"), pytest.mark.slow]
 
 
 @pytest.fixture
