@@ -48,14 +48,31 @@ def replacing(target: str | Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
+@contextmanager
+def whole_file(target: str | Path) -> Iterator[Path]:
+    """Yield the path of a file beside `target` that takes its place when the block ends without an error.
+
+    After an error the new file is gone and what was at `target` is still there.
+    """
+    target = Path(target)
+    part = target.with_name(f".{target.name}.part")
+    try:
+        yield part
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write one UTF-8 file, whole or not at all, with the line ends that the text has."""
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")
+
+
 def write_json(path: str | Path, value: object) -> None:
-    """Write one JSON file, whole or not at all: sorted keys, two spaces, letters as they are, no NaN."""
-    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text + "\n", encoding="utf-8")
-    part.replace(path)
+    """Write one JSON file, whole or not at all, and the folders above it: sorted keys, two spaces, no NaN."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_object(path: Path, keys: Sequence[str], stage: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, UInt8
 
-from pipeline._output import SCHEMA, replacing, write_json
+from pipeline._output import SCHEMA, replacing, whole_file, write_json
 from pipeline.alignment.collect import Pass, attention_by_convention
 from pipeline.alignment.inputs import Split
 from pipeline.alignment.results import plain
@@ -134,8 +134,6 @@ def write_shown(explorer: Mapping, example: Mapping, folder: Path | str) -> None
 
 def write_scores(scores: pd.DataFrame, path: Path | str) -> None:
     """Write the scores of every pair, by view and layer, as a Parquet file; the same scores give the same bytes."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    scores.to_parquet(part, index=False, compression="zstd")
-    part.replace(path)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part:
+        scores.to_parquet(part, index=False, compression="zstd")

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
-from pipeline._output import check_schema
+from pipeline._output import check_schema, whole_file
 from pipeline.errors import PipelineError
 
 ByStates = dict[str, Float[np.ndarray, "_level src tgt"]]
@@ -83,14 +83,13 @@ def write_shard(path: Path, blocks: Sequence[PairBlocks]) -> None:
     columns = _COLUMNS | {f"{name}_{kind}": _OF_STATES[name] for name, of_name in kinds.items() for kind in of_name}
     schema = pa.schema(list((columns | _OPTIONAL).items()))
     table = pa.Table.from_pylist([_row(block, schema) for block in blocks], schema=schema)
-    half_written = path.with_suffix(".part")
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     with (
-        pa.OSFile(str(half_written), "wb") as sink,
+        whole_file(path) as part,
+        pa.OSFile(str(part), "wb") as sink,
         pa.ipc.new_file(sink, schema, options=options) as writer,
     ):
         writer.write_table(table)
-    half_written.replace(path)
 
 
 def _row(block: PairBlocks, schema: pa.Schema) -> dict[str, Any]:

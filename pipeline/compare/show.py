@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipeline._output import write_text
 from pipeline.compare.tables import Shown
 from pipeline.errors import PipelineError
 
@@ -49,4 +50,4 @@ def save(tables: Iterable[Shown], path: Path) -> None:
         raise PipelineError(message)
     console = Console(highlight=False, record=True, force_terminal=True, width=_PAGE, file=StringIO())
     show(tables, console)
-    path.write_text(console.export_html(), encoding="utf-8")
+    write_text(path, console.export_html())

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from pipeline._output import whole_file
 from pipeline.errors import PipelineError
 from pipeline.intervention.items import Item
 from pipeline.intervention.observers import Edit, Intervention, Record
@@ -111,8 +112,6 @@ def _kept(bench: Bench, change: Intervention, folder: Path) -> Float[np.ndarray,
             message = f"{path}: losses of an earlier run, but they cannot be read ({error}); delete the file"
             raise PipelineError(message) from None
     losses = bench.losses(change)
-    part = path.with_suffix(".part")
-    with part.open("wb") as handle:
+    with whole_file(path) as part, part.open("wb") as handle:
         np.save(handle, losses)
-    part.replace(path)
     return losses

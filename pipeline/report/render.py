@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline._output import replacing
+from pipeline._output import replacing, write_text
 from pipeline.claims import Claim, read_claims, read_questions
 from pipeline.conventions import label_of
 from pipeline.params import Params
@@ -92,9 +92,7 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path, *, c
             (folder / f"{picture.drawing.stem}.csv").write_text(picture.data, encoding="utf-8", newline="\n")
         write_paper(folder, [block for section in found for block in section.blocks], claims)
     target = out_dir / "index.html"
-    part = target.with_name(".index.html.part")
-    part.write_text(page, encoding="utf-8", newline="\n")
-    part.replace(target)
+    write_text(target, page)
     return Built(target, target.stat().st_size, answers)
 
 

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 import otcore
 from otcore.learning import Settings, State, start, train
+from pipeline._output import whole_file
 from pipeline.errors import PipelineError
 from pipeline.params import Learn
 
@@ -40,9 +41,8 @@ class Run:
         """Write a checkpoint, whole or not at all."""
         steps = np.array(list(self.curve), dtype=np.int64)
         losses = np.array(list(self.curve.values()), dtype=np.float64).reshape(len(steps), len(self.state.loss))
-        part = path.with_suffix(".part")
-        save_file(self.state.arrays() | {"curve_steps": steps, "curve_losses": losses}, part)
-        part.replace(path)
+        with whole_file(path) as part:
+            save_file(self.state.arrays() | {"curve_steps": steps, "curve_losses": losses}, part)
 
     @classmethod
     def load(cls, path: Path) -> "Run":

@@ -10,6 +10,7 @@ from typing import IO, NamedTuple
 from rich.console import Console
 from rich.progress import track
 
+from pipeline._output import whole_file
 from pipeline.corpus.pretokenised import Pretokenised
 from pipeline.errors import PipelineError
 from pipeline.use.align import align, describe_left_out
@@ -89,15 +90,9 @@ def write_links(
 @contextmanager
 def _whole(path: Path, name: str) -> Iterator[IO[str]]:
     """Yield a file that takes the place of `path` when the block ends without an error."""
-    part = path.with_name(f".{path.name}.part")
     try:
-        handle = part.open("w", encoding="utf-8", newline="\n")
+        with whole_file(path) as part, part.open("w", encoding="utf-8", newline="\n") as handle:
+            yield handle
     except OSError as error:
         message = f"{name}: must be a file that can be written, but {path} cannot ({error.strerror}); name another"
         raise PipelineError(message) from None
-    try:
-        with handle:
-            yield handle
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline._output import write_text
 from pipeline.alignment.explorer import Wanted, explore
 from pipeline.alignment.inputs import Split
 from pipeline.attention.reader import Example
@@ -84,7 +85,7 @@ def write_page(
     explorer = Explorer(shown[0].pairs[:n], entries, n_wanted=n, n_selected=n)
     links = [[(one.entry["name"], one.links[row]) for one in shown] for row in range(n)]
     try:
-        Path(out).write_text(_page(explorer, links, languages), encoding="utf-8", newline="\n")
+        write_text(out, _page(explorer, links, languages))
     except OSError as error:
         message = f"--out: must be a file that can be written, but {out} cannot ({error.strerror}); name another"
         raise PipelineError(message) from None

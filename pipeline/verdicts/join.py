@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline._output import write_json
+from pipeline._output import write_json, write_text
 from pipeline.claims import QUESTIONS, Claim, decide, untested, write_claims
 from pipeline.verdicts.certificate import certificate_claims
 from pipeline.verdicts.evidence import RULES
@@ -62,7 +62,7 @@ def write_verdicts(metrics: Path, translators: Sequence[str], *, level: float) -
     errors = _joined_errors(metrics / "translators", translators)
     write_claims(metrics / "claims.json", claims, ASKED_OF_ALL)
     write_json(metrics / "learn.json", learned)
-    (metrics / "aer.csv").write_text(errors, encoding="utf-8", newline="\n")
+    write_text(metrics / "aer.csv", errors)
     return claims
 
 
