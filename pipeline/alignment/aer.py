@@ -15,38 +15,20 @@ from pipeline.alignment.gold import (
     COUNTS,
     UNALIGNED,
     Score,
-    WordScore,
     count_unaligned,
     score_counts,
     score_unaligned,
 )
 from pipeline.alignment.matching import MatchSettings, link_mask
 from pipeline.attention.store import PairBlocks
+from pipeline.columns import TRANSLATOR
 from pipeline.conventions import Convention, View, names
 from pipeline.corpus.pharaoh import GoldLinks, SomeLinks
 from pipeline.errors import PipelineError
 
 Kind = Literal["similarity", "cost"]
 Halves = tuple[Int[np.ndarray, " first"], Int[np.ndarray, " second"]]
-COLUMNS = [
-    "source",
-    "view",
-    "layer",
-    "method",
-    "aer",
-    "precision",
-    "recall",
-    "f1",
-    "n_pairs",
-    "aer_low",
-    "aer_high",
-    *(f"unaligned_{name}" for name in WordScore._fields),
-    "aer_first_half",
-    "aer_second_half",
-    "second_half_low",
-    "second_half_high",
-    "chosen",
-]
+COLUMNS = list(TRANSLATOR["aer"][1:])
 """Columns of a set's table; the set's name stands before them."""
 SOURCES = ("attention", "embedding", "baseline")
 _JUDGED = {"aer": "aer_second_half", "aer_low": "second_half_low", "aer_high": "second_half_high"}

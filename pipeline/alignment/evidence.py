@@ -16,10 +16,11 @@ from pipeline.alignment.collect import Sample, watched
 from pipeline.alignment.finding import Content, Found, best_width_mass, find, has_content
 from pipeline.alignment.finding_tables import Half, above, best_pointing, levels, trends, values_of
 from pipeline.alignment.halves import HashedResampler, halves_of, hashed_order, in_first_half
-from pipeline.alignment.head_tests import CHOSEN, HEADS, PLANS, chosen_heads, head_plans, head_table, read_heads
+from pipeline.alignment.head_tests import chosen_heads, head_plans, head_table, read_heads
 from pipeline.alignment.inputs import Inputs, Split
 from pipeline.alignment.plan_tests import PlanSample, plan_tests
 from pipeline.attention.store import PairBlocks
+from pipeline.columns import TRANSLATOR
 from pipeline.conventions import View, names
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.pharaoh import GoldLinks, SomeLinks
@@ -27,13 +28,11 @@ from pipeline.params import Align
 
 AS_CONTROLS = ("mispaired", "shuffled_lexicon")
 """Kinds of links that are no translations."""
-EVIDENCE = ("pointing", "above", "trend", "plan_test", "gap", "heads", "heads_chosen", "heads_plan")
-"""The tables, by name."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The tables of `EVIDENCE`, what was chosen, and counts for the summary."""
+    """The tables of `pipeline.columns.EVIDENCE`, what was chosen, and counts for the summary."""
 
     tables: dict[str, pd.DataFrame]
     best: list[dict]
@@ -228,11 +227,7 @@ def _heads(
     inputs: Inputs, own: Scored, gold: Scored | None, sample: Sample, settings: Align, *, rule: IntervalRule
 ) -> Heads:
     views = inputs.trained.views
-    tables = {
-        "heads": [pd.DataFrame(columns=HEADS)],
-        "heads_chosen": [pd.DataFrame(columns=CHOSEN)],
-        "heads_plan": [pd.DataFrame(columns=PLANS)],
-    }
+    tables = {name: [pd.DataFrame(columns=list(TRANSLATOR[name]))] for name in ("heads", "heads_chosen", "heads_plan")}
     n_pairs, n_heads, n_fitted = {"dictionary": 0, "gold_sure": 0}, 0, 0
     Source = tuple[str, Split, Scored, dict[int, SomeLinks], dict[int, GoldLinks] | None]
     sources: list[Source] = [("dictionary", inputs.trained, own, dict(enumerate(sample.links)), None)]

@@ -11,10 +11,8 @@ from pipeline.alignment.bootstrap import IntervalRule, Resampler, difference_p
 from pipeline.alignment.curves import to_frame
 from pipeline.alignment.finding import Found
 from pipeline.alignment.trend import layer_ranges, trend
+from pipeline.columns import TRANSLATOR
 
-LEVELS = ["links", "score", "view", "layer", "control", "value", "low", "high", "n_pairs", "minus_floor", "of_possible"]
-ABOVE = ["half", "links", "score", "view", "layer", "against", "difference", "low", "high", "n_pairs", "p"]
-TREND = ["links", "view", "range", "quantity", "layer", "value", "low", "high", "n_pairs", "p"]
 FLOOR = {"pointing": "position", "pointing_content": "position", "row_mass": "position_matched"}
 """The floor of each score: what a score is said to be above, and what is taken off it."""
 ByControl = Mapping[str, Float[np.ndarray, "pair view layer"]]
@@ -107,7 +105,7 @@ def levels(
             above = _mean_of_both(own["trained"], own[FLOOR[score]]) - floor
             share = np.divide(above, 1 - floor, out=np.full(above.shape, np.nan), where=np.asarray(floor < 1))
             frames.append(frame.assign(minus_floor=np.ravel(above), of_possible=np.ravel(share)))
-    return pd.concat(frames, ignore_index=True)[LEVELS]
+    return pd.concat(frames, ignore_index=True)[list(TRANSLATOR["pointing"])]
 
 
 def _mean_of_both(own: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -131,7 +129,7 @@ def above(
                 estimate = half.resampler.estimate_mean((own["trained"] - found)[half.rows], rule)
                 frame = to_frame(estimate, axes, half=half.name, links=links, score=score, against=control)
                 frames.append(frame.assign(p=np.ravel(difference_p(estimate))))
-    return pd.concat(frames, ignore_index=True).rename(columns={"value": "difference"})[ABOVE]
+    return pd.concat(frames, ignore_index=True).rename(columns={"value": "difference"})[list(TRANSLATOR["above"])]
 
 
 def best_pointing(
@@ -179,4 +177,4 @@ def trends(
                 for step, p in enumerate(found.p_steps):
                     ends = (x[step] for x in found.steps[:4])
                     rows.append((links, view, name, "step", first + step + 1, *ends, p))
-    return pd.DataFrame(rows, columns=TREND)
+    return pd.DataFrame(rows, columns=list(TRANSLATOR["trend"]))

@@ -20,6 +20,7 @@ from pipeline.alignment.planfit import compare
 from pipeline.alignment.pointing import by_query, pointing, word_mask
 from pipeline.alignment.position import mass_on_links, normalised_rows
 from pipeline.attention.store import PairBlocks
+from pipeline.columns import TRANSLATOR
 from pipeline.conventions import View
 from pipeline.corpus.pharaoh import GoldLinks, SomeLinks
 from pipeline.methods import PLAN_MARGIN
@@ -30,9 +31,6 @@ BOTH = "both"
 """Name of the sum of two views, each divided by its total."""
 CHUNK = 12
 """Pairs a step: there are as many blocks as heads."""
-HEADS = ["links", "view", "layer", "head", "quantity", "value", "low", "high", "n_pairs"]
-CHOSEN = ["links", "view", "by", "rank", "layer", "head", "value", "low", "high", "n_pairs"]
-PLANS = ["view", "layer", "head", "tokens", "quantity", "value", "low", "high", "n_pairs", "p"]
 
 
 @dataclass
@@ -151,7 +149,7 @@ def head_table(
         for m, method in enumerate(METHODS):
             part = type(estimate)(*(array[..., m] for array in estimate))
             frames.append(_frame(part, judged_views(views), links=links, quantity=f"aer_{method}"))
-    return pd.concat(frames, ignore_index=True)[HEADS]
+    return pd.concat(frames, ignore_index=True)[list(TRANSLATOR["heads"])]
 
 
 def _frame(estimate: Estimate, views: Sequence[str], **fixed: str) -> pd.DataFrame:
@@ -197,7 +195,7 @@ def chosen_heads(
             for m, method in enumerate(METHODS):
                 counts = scores.counts[:, v, ..., m, :]
                 add(name, f"aer_{method}", choose_by_aer(counts, halves, resampler, rule, n_heads=BEST))
-    return pd.DataFrame(rows, columns=CHOSEN)
+    return pd.DataFrame(rows, columns=list(TRANSLATOR["heads_chosen"]))
 
 
 def head_plans(
@@ -222,7 +220,7 @@ def head_plans(
         for place in places.get(view.name, ())
     ]
     rows = [row for found in side_by_side(cases, "heads: plan or similarity") for row in found]
-    return pd.DataFrame(rows, columns=PLANS)
+    return pd.DataFrame(rows, columns=list(TRANSLATOR["heads_plan"]))
 
 
 def _head_plan(sample: PlanSample, view: View, v: int, *, place: tuple[int, int], rule: IntervalRule) -> list[tuple]:

@@ -22,8 +22,7 @@ from pipeline.alignment.curves import (
 from pipeline.alignment.halves import HashedResampler, halves_of
 from pipeline.alignment.scores import SCORES
 from pipeline.alignment.transport import correlation
-
-COLUMNS = ["half", "view", "layer", "score", "against", "difference", "low", "high", "n_pairs", "p"]
+from pipeline.columns import TRANSLATOR
 
 
 class Drawn(NamedTuple):
@@ -89,7 +88,7 @@ def paired_differences(values: Values, every: Drawn, few: Drawn, rule: IntervalR
         *_plan_rows(part.sums, part.views, n_layers, few.resampler, rule),
     ]
     frame = pd.concat(rows, ignore_index=True).rename(columns={"value": "difference"})
-    return frame.assign(half=half)[COLUMNS]
+    return frame.assign(half=half)[list(TRANSLATOR["paired"])]
 
 
 def _rows(estimate: Estimate, axes: Mapping[str, Sequence], **fixed: str) -> pd.DataFrame:

@@ -22,15 +22,11 @@ from pipeline.alignment.pointing import by_query, link_block
 from pipeline.alignment.position import Geometry, divergence, matched_divergence, uniform_rows
 from pipeline.alignment.transport import level_of
 from pipeline.attention.store import PairBlocks
+from pipeline.columns import TRANSLATOR
 from pipeline.conventions import View
 from pipeline.corpus.pharaoh import SomeLinks
 from pipeline.methods import PLAN_MARGIN
 
-COLUMNS = [
-    *("split", "view", "layer", "tokens", "base", "position", "quantity"),
-    *("value", "low", "high", "n_pairs", "p", "reg", "weight", "sd", "error"),
-]
-GAPS = ["split", "view", "layer", "quantity", "value", "low", "high", "n_pairs"]
 DIFFERENCES = {"plan_minus_similarity": "plan", "uniform_plan_minus_similarity": "uniform_plan"}
 FEWEST = 4
 """Pairs of a half below which nothing is fitted."""
@@ -133,7 +129,7 @@ class Case:
 def plan_rows(
     sample: PlanSample, view: View, v: int, layer: int, *, split: str, rule: IntervalRule, full: bool = True
 ) -> tuple[list[dict], list[dict]]:
-    """Return the rows of one layer: of the models' table (`COLUMNS`), and of the gap's (`GAPS`).
+    """Return the rows of one layer: of `plan_test`, and of `gap` (`pipeline.columns`).
 
     Parameters
     ----------
@@ -237,7 +233,7 @@ def _gap_rows(
 def plan_tests(
     samples: dict[str, PlanSample], views: Sequence[View], n_layers: int, rule: IntervalRule
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the tables of the models (`COLUMNS`) and of the gap (`GAPS`), of all layers and views.
+    """Return the tables `plan_test` and `gap` of all layers and views.
 
     Parameters
     ----------
@@ -257,7 +253,9 @@ def plan_tests(
     done = side_by_side(cases, "plan or similarity")
     models = [row for rows, _ in done for row in rows]
     gaps = [row for _, rows in done for row in rows]
-    return pd.DataFrame(models, columns=COLUMNS), pd.DataFrame(gaps, columns=GAPS)
+    return pd.DataFrame(models, columns=list(TRANSLATOR["plan_test"])), pd.DataFrame(
+        gaps, columns=list(TRANSLATOR["gap"])
+    )
 
 
 def side_by_side(calls: Sequence[Callable[[], T]], label: str) -> list[T]:

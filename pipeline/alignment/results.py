@@ -10,13 +10,12 @@ import pandas as pd
 
 from pipeline._output import SCHEMA, replacing, write_json
 from pipeline.alignment.collect import Pass, Sample
-from pipeline.alignment.evidence import EVIDENCE
 from pipeline.alignment.transport import level_of
 from pipeline.attention.store import PairBlocks
+from pipeline.columns import TRANSLATOR
 from pipeline.conventions import View
 from pipeline.corpus.pairs import SentencePair
 
-TABLES = ("curves", "matches", "plan_correlation", "paired", "aer", *EVIDENCE)
 DIGITS = 6
 
 
@@ -27,7 +26,7 @@ class Metrics:
     Attributes
     ----------
     tables : dict of DataFrame
-        By the names of `TABLES`.
+        By the names and with the columns of `pipeline.columns.TRANSLATOR`.
     example : dict
         The pair of Figure 1.
     scores : DataFrame
@@ -48,8 +47,10 @@ def write_metrics(metrics: Metrics, folder: Path | str) -> None:
     Six digits, sorted keys, no clock and no path: the same metrics give the same bytes.
     """
     with replacing(folder) as part:
-        for name in TABLES:
-            text = metrics.tables[name].to_csv(index=False, float_format=f"%.{DIGITS}f", lineterminator="\n")
+        for name, columns in TRANSLATOR.items():
+            text = metrics.tables[name][list(columns)].to_csv(
+                index=False, float_format=f"%.{DIGITS}f", lineterminator="\n"
+            )
             (part / f"{name}.csv").write_text(text, encoding="utf-8", newline="\n")
         write_json(part / "summary.json", plain({"schema": SCHEMA, **metrics.summary}))
         write_json(part / "headline.json", plain(headline(metrics.summary)))

@@ -15,6 +15,7 @@ import transformers
 
 from pipeline._output import SCHEMA, replacing, write_json
 from pipeline.alignment.halves import HashedResampler, in_first_half
+from pipeline.columns import INTERVENTION
 from pipeline.conventions import VIEWS, names
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.pharaoh import Links
@@ -205,7 +206,7 @@ def results(job: Job, scorer: Scorer, measured: tables.Measured) -> tuple[dict[s
 
 
 def _leave_out(summary: dict[str, Any], target: Path) -> dict[str, Any]:
-    _write(summary, {name: pd.DataFrame(columns=list(columns)) for name, columns in tables.COLUMNS.items()}, target)
+    _write(summary, {name: pd.DataFrame(columns=list(columns)) for name, columns in INTERVENTION.items()}, target)
     return summary
 
 

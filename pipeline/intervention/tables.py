@@ -11,33 +11,12 @@ from jaxtyping import Float
 
 from pipeline.alignment.bootstrap import IntervalRule, difference_p
 from pipeline.alignment.halves import HashedResampler
+from pipeline.columns import INTERVENTION
 from pipeline.intervention.observers import NORMALISED, Intervention
 from pipeline.intervention.plan import REPLACEMENTS, TopSet, targets
 from pipeline.intervention.rank import Ranking, rank_correlation
 
 Losses = Float[np.ndarray, " pair"]
-ESTIMATE = ("effect", "low", "high", "p")
-COLUMNS = {
-    "heads": ("layer", "head", "view", "pointing", "entropy", *ESTIMATE),
-    "sets": (
-        *(
-            "set",
-            "layer",
-            "k",
-            "heads",
-            *ESTIMATE,
-            "zero_effect",
-            "n_draws",
-            "complete",
-            "short",
-            "draws_effect",
-            "share_reached",
-        ),
-        *(f"above_{name}" for name in ESTIMATE),
-    ),
-    "replacements": ("target", "heads", "replacement", "sweeps", *ESTIMATE),
-}
-"""Of each table."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +103,7 @@ def all_tables(
         "sets": _set_rows(measured, zero=zero),
         "replacements": _replacement_rows(measured, sweeps),
     }
-    frames = {name: pd.DataFrame(found, columns=list(COLUMNS[name])) for name, found in rows.items()}
+    frames = {name: pd.DataFrame(found, columns=list(INTERVENTION[name])) for name, found in rows.items()}
     for name, column in (("sets", "layer"), ("sets", "n_draws"), ("replacements", "sweeps")):
         frames[name][column] = frames[name][column].astype("Int64")
     return frames

@@ -8,40 +8,10 @@ from typing import Any
 import pandas as pd
 
 from pipeline._output import check_holds, check_there, read_object
+from pipeline.columns import EVIDENCE, TRANSLATOR
 from pipeline.conventions import Convention
 from pipeline.params import Corpus, Translator
 
-COLUMNS = {
-    "curves": ("control", "view", "layer", "score", "value", "low", "high", "n_pairs"),
-    "matches": ("control", "states", "layer", "value", "low", "high", "n_pairs", "n_tied"),
-    "plan_correlation": ("control", "view", "layer", "value", "low", "high", "n_pairs"),
-    "aer": (
-        *("set", "source", "view", "layer", "method", "aer", "precision", "recall", "f1", "n_pairs", "aer_low"),
-        *("aer_high", "unaligned_precision", "unaligned_recall", "unaligned_f1", "chosen"),
-    ),
-}
-EVIDENCE = {
-    "pointing": ("links", "score", "view", "layer", "control", "value", "low", "high", "n_pairs"),
-    "trend": ("links", "view", "range", "quantity", "layer", "value", "low", "high", "n_pairs"),
-    "plan_test": (
-        "split",
-        "view",
-        "layer",
-        "tokens",
-        "base",
-        "position",
-        "quantity",
-        "value",
-        "low",
-        "high",
-        "n_pairs",
-    ),
-    "gap": ("split", "view", "layer", "quantity", "value", "low", "high", "n_pairs"),
-    "heads": ("links", "view", "layer", "head", "quantity", "value", "n_pairs"),
-    "heads_chosen": ("links", "view", "by", "rank", "layer", "head", "value", "low", "high", "n_pairs"),
-    "heads_plan": ("view", "layer", "head", "tokens", "quantity", "value", "low", "high", "n_pairs"),
-}
-"""Columns of the tests decided in advance, by table."""
 _DTYPES: dict[str, Any] = {"layer": "Int64", "view": "str"}
 EXAMPLE_KEYS = ("attention", "cost_level", "links", "pair_id", "plan", "src_words", "tgt_words")
 SUMMARY_KEYS = (
@@ -70,13 +40,13 @@ class TranslatorMetrics:
     corpus : Corpus
         Where its sentences come from.
     curves, matches, plan_correlation, aer : DataFrame
-        Columns as in `COLUMNS`; aer has no rows without a gold set.
+        Columns as in `pipeline.columns.TRANSLATOR`; aer has no rows without a gold set.
     example : dict
         The pair of Figure 1.
     summary : dict
         Counts, best layers and the signature.
     evidence : mapping of str to DataFrame
-        Columns as in `EVIDENCE`; a table may have no rows.
+        The tables of `pipeline.columns.EVIDENCE`; one may have no rows.
     """
 
     name: str
@@ -146,17 +116,19 @@ def read_metrics(folder: Path, shown: Path, name: str, spec: Translator, corpus:
     PipelineError
         If a file is missing, or has other columns or keys.
     """
-    tables = {table: _read_table(folder / f"{table}.csv", name, columns) for table, columns in COLUMNS.items()}
+    tables = {
+        table: _read_table(folder / f"{table}.csv", name) for table in ("curves", "matches", "plan_correlation", "aer")
+    }
     example = read_object(shown / "example.json", EXAMPLE_KEYS, f"align@{name}")
     summary = read_object(folder / "summary.json", SUMMARY_KEYS, f"align@{name}")
-    evidence = {table: _read_table(folder / f"{table}.csv", name, columns) for table, columns in EVIDENCE.items()}
+    evidence = {table: _read_table(folder / f"{table}.csv", name) for table in EVIDENCE}
     return TranslatorMetrics(
         name=name, spec=spec, corpus=corpus, **tables, example=example, summary=summary, evidence=evidence
     )
 
 
-def _read_table(path: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
+def _read_table(path: Path, name: str) -> pd.DataFrame:
     check_there(path, f"align@{name}")
     frame = pd.read_csv(path, dtype=_DTYPES)
-    check_holds(path, columns, tuple(frame.columns), f"align@{name}")
+    check_holds(path, TRANSLATOR[path.stem], tuple(frame.columns), f"align@{name}")
     return frame.assign(view=frame["view"].fillna("")) if "view" in frame else frame

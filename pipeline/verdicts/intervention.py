@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline._output import read_object
 from pipeline.claims import Claim, Estimate
+from pipeline.columns import INTERVENTION
 from pipeline.verdicts.reading import number, read_table
 
 QUESTION = "translator_uses_it"
@@ -33,8 +34,6 @@ FLAT = {
 """What a plan is held against, in words; the first decides."""
 TESTED = "tested"
 _EFFECT = ("effect", "low", "high", "p")
-SETS = ("set", "k", "heads", *_EFFECT, "n_draws", *(f"above_{name}" for name in _EFFECT))
-REPLACEMENTS = ("target", "heads", "replacement", "sweeps", *_EFFECT)
 SUMMARY = ("status", "translator")
 
 Row = dict[str, str]
@@ -57,8 +56,8 @@ def use_claims(folder: Path, name: str) -> tuple[list[Estimate], list[Claim]]:
     """
     stage = f"intervene@{name}"
     summary = read_object(folder / "summary.json", SUMMARY, stage)
-    sets = read_table(folder / "sets.csv", SETS, stage)
-    replaced = read_table(folder / "replacements.csv", REPLACEMENTS, stage)
+    sets = read_table(folder / "sets.csv", INTERVENTION["sets"], stage)
+    replaced = read_table(folder / "replacements.csv", INTERVENTION["replacements"], stage)
     if summary["status"] != TESTED:
         return [], [_settled(name, claim, summary["status"], summary["why"]) for claim in STATEMENTS]
     n_pairs = summary["n_pairs"]["half_b"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline._output import write_json, write_text
 from pipeline.claims import QUESTIONS, Claim, decide, untested, write_claims
+from pipeline.columns import TRANSLATOR
 from pipeline.verdicts.certificate import certificate_claims
 from pipeline.verdicts.evidence import RULES
 from pipeline.verdicts.intervention import use_claims
@@ -14,7 +15,6 @@ from pipeline.verdicts.reading import read_table, read_translator
 from pipeline.verdicts.training import learning_estimates, merge_learn
 from pipeline.verdicts.translators import translator_estimates, unmeasured
 
-AER = ("set", "source", "view", "layer", "method", "aer", "n_pairs", "aer_low", "aer_high", "aer_second_half", "chosen")
 UNTESTED = {
     "construction": ("The constructed transformer transports.", "the stage certify has not run"),
     "training": ("Training finds a transformer that transports.", "no training of which anything is claimed has run"),
@@ -71,7 +71,7 @@ def _joined_errors(folder: Path, translators: Sequence[str]) -> str:
     lines: list[str] = []
     for name in translators:
         path = folder / name / "aer.csv"
-        read_table(path, AER, f"align@{name}")
+        read_table(path, TRANSLATOR["aer"], f"align@{name}")
         head, *rows = path.read_text(encoding="utf-8").splitlines()
         lines += [f"translator,{head}"] if not lines else []
         lines += [f"{name},{row}" for row in rows]  # names hold no comma

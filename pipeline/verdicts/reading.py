@@ -8,27 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline._output import check_holds, check_there, read_object
+from pipeline.columns import TRANSLATOR
 
-PAIRED = ("half", "view", "layer", "score", "against", "difference", "low", "high", "n_pairs", "p")
-TABLES = {
-    "above": ("half", "links", "score", "view", "layer", "against", "difference", "low", "high", "n_pairs", "p"),
-    "trend": ("links", "view", "range", "quantity", "layer", "value", "low", "high", "n_pairs", "p"),
-    "plan_test": (
-        "split",
-        "view",
-        "layer",
-        "tokens",
-        "base",
-        "position",
-        "quantity",
-        "value",
-        "low",
-        "high",
-        "n_pairs",
-        "p",
-    ),
-}
-"""Columns that are read of the tables of evidence, by name."""
+TABLES = ("above", "trend", "plan_test")
+"""The tables of evidence that are read."""
 SUMMARY = ("best", "other_side_mass", "reads", "signature")
 CERTIFICATE = ("id", "statement", "reference", "setting", "value", "threshold", "verdict", "seed", "group")
 
@@ -107,8 +90,8 @@ def read_translator(folder: Path, name: str) -> Measured:
         If a file is missing, or has other columns or keys.
     """
     stage = f"align@{name}"
-    rows = read_table(folder / "paired.csv", PAIRED, stage)
-    tables = {table: read_table(folder / f"{table}.csv", columns, stage) for table, columns in TABLES.items()}
+    rows = read_table(folder / "paired.csv", TRANSLATOR["paired"], stage)
+    tables = {table: read_table(folder / f"{table}.csv", TRANSLATOR[table], stage) for table in TABLES}
     return Measured(name, [_paired(row) for row in rows], read_object(folder / "summary.json", SUMMARY, stage), tables)
 
 

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from pipeline._output import SCHEMA, write_json
+from pipeline.columns import INTERVENTION
 
 TOP, ALL = "1.0 1.1 2.0 2.1", "1.0 1.1 1.2 2.0 2.1 2.2"
 ABOVE = (0.2, 0.1, 0.3, 1e-6)
@@ -41,7 +42,9 @@ def write_intervened(folder, name, *, changed=(), why="", status="tested", n_pai
     folder.mkdir(parents=True, exist_ok=True)
     for table, rows in (("sets", sets), ("replacements", replaced)):
         frame = pd.DataFrame(rows).astype({"sweeps": "Int64"} if table == "replacements" else {"n_draws": "Int64"})
-        frame[: None if tested else 0].to_csv(folder / f"{table}.csv", index=False)
+        frame.reindex(columns=list(INTERVENTION[table]))[: None if tested else 0].to_csv(
+            folder / f"{table}.csv", index=False
+        )
     summary = {"schema": SCHEMA, "translator": name, "status": status}
     summary |= (
         {"n_pairs": {"half_a": n_pairs, "half_b": n_pairs}, "settings": {"deciding_k": 4}} if tested else {"why": why}

@@ -13,10 +13,11 @@ from pipeline.alignment.controls import position_block
 from pipeline.alignment.halves import split_in_halves
 from pipeline.alignment.inputs import GoldSet, Inputs, Split
 from pipeline.alignment.measure import measure
-from pipeline.alignment.results import TABLES, write_metrics
+from pipeline.alignment.results import write_metrics
 from pipeline.alignment.scores import SCORES, score_links
 from pipeline.alignment.transport import word_plan
 from pipeline.attention.store import PairBlocks, sha256, write_shard
+from pipeline.columns import TRANSLATOR
 from pipeline.conventions import CORRECTED, OUTPUT_STEP, VIEWS, convention_of, names
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.pharaoh import GoldLinks
@@ -105,7 +106,7 @@ def whole(metrics):
 
 
 def test_tables_hold_every_combination_once(metrics):
-    assert set(metrics.tables) == set(TABLES)
+    assert set(metrics.tables) == set(TRANSLATOR)
     keys = {
         "curves": ["control", "view", "layer", "score"], "matches": ["control", "states", "layer"],
         "plan_correlation": ["control", "view", "layer"], "paired": ["half", "view", "layer", "score", "against"],
@@ -410,7 +411,7 @@ def test_files_are_the_same_bytes_each_time_and_hold_what_was_measured(inputs, m
     write_metrics(metrics, tmp_path / "one" / "tiny")
     write_metrics(measure(inputs, SETTINGS), tmp_path / "two" / "tiny")
     files = sorted(path.name for path in (tmp_path / "one" / "tiny").iterdir())
-    assert files == sorted([*(f"{t}.csv" for t in TABLES), "headline.json", "summary.json"])
+    assert files == sorted([*(f"{t}.csv" for t in TRANSLATOR), "headline.json", "summary.json"])
     for name in files:
         one, two = ((tmp_path / run / "tiny" / name).read_bytes() for run in ("one", "two"))
         assert one == two, name

@@ -216,8 +216,8 @@ def test_a_saved_model_is_read_scored_and_written(reads, tokenizer, tmp_path):
     import pandas as pd
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
+    from pipeline.columns import INTERVENTION
     from pipeline.intervention.measure import intervene
-    from pipeline.intervention.tables import COLUMNS
     from pipeline.params import Translator
 
     make, family = {"joint": (AutoModelForMaskedLM, "bert"), "prompt": (AutoModelForCausalLM, "llama")}[reads]
@@ -228,7 +228,7 @@ def test_a_saved_model_is_read_scored_and_written(reads, tokenizer, tmp_path):
     assert (summary["status"], summary["schema"], summary["n_pairs"]["skipped"]) == ("tested", 2, 0)
     assert summary["n_pairs"]["half_a"] + summary["n_pairs"]["half_b"] == 30
     assert not list((tmp_path / "work").iterdir())
-    for name, columns in COLUMNS.items():
+    for name, columns in INTERVENTION.items():
         assert tuple(pd.read_csv(tmp_path / "out" / f"{name}.csv").columns) == columns
     rows, settled = use_claims(tmp_path / "out", "small")
     assert len(rows) > 20 and not settled

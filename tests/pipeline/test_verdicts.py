@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 
 from pipeline.claims import CERTIFICATE, QUESTIONS, decide, read_claims, read_questions
+from pipeline.columns import TRANSLATOR
 from pipeline.errors import PipelineError
 from pipeline.report.matrix import answers, sentence
 from pipeline.verdicts.evidence import PLAN, POINTS, RULES
 from pipeline.verdicts.join import tally, write_verdicts
 from pipeline.verdicts.questions import ASKED_OF_ALL
-from pipeline.verdicts.reading import PAIRED, Measured, Paired, read_translator
+from pipeline.verdicts.reading import Measured, Paired, read_translator
 from pipeline.verdicts.training import learning_estimates, merge_learn
 from pipeline.verdicts.translators import GOLD_CLAIM, translator_estimates, unmeasured
 from tests.pipeline.report_factory import measured  # noqa: F401 - a fixture
@@ -370,7 +371,7 @@ def test_missing_metrics_are_named(metrics, name):
 @pytest.mark.parametrize(
     ("path", "content", "missing"),
     [
-        ("translators/mini-mbert/paired.csv", ",".join(PAIRED[:-1]) + ",p_holm\n", "p"),
+        ("translators/mini-mbert/paired.csv", ",".join(TRANSLATOR["paired"][:-1]) + ",p_holm\n", "p"),
         ("translators/mini-mbert/summary.json", '{"schema": 2, "best": {}}', "other_side_mass"),
         ("translators/mini-mbert/aer.csv", "set,source,view\n", "layer"),
         ("certificate.json", '{"schema": 2, "claims": [{"id": "theorem_x"}]}', "statement"),
