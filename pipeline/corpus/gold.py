@@ -12,6 +12,7 @@ from pipeline.corpus.files import read_lines, table_file
 from pipeline.corpus.link_formats import read_link_file
 from pipeline.corpus.pairs import SCHEMA as PAIR_SCHEMA
 from pipeline.corpus.pairs import SentencePair
+from pipeline.corpus.parquet import read_checked
 from pipeline.corpus.pharaoh import GoldLinks, LinkForm
 from pipeline.corpus.word_files import is_xlwa, read_sentences
 from pipeline.corpus.words import join_words, locate_words, normalise, split_words
@@ -180,17 +181,7 @@ def read_gold(path: str | Path) -> list[GoldPair]:
     PipelineError
         If the file is not there or holds something else.
     """
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid):
-        message = f"path: must be a file of hand-aligned pairs, but {path} is not there or none; run `dvc repro corpus`"
-        raise PipelineError(message) from None
-    if not table.schema.equals(SCHEMA):
-        message = (
-            f"path: must hold the columns {', '.join(SCHEMA.names)}, but {path} holds "
-            f"{', '.join(table.schema.names)}; run `dvc repro corpus`"
-        )
-        raise PipelineError(message)
+    table = read_checked(path, SCHEMA, what="hand-aligned pairs", stage="corpus")
     return [_gold_pair(row) for row in table.to_pylist()]
 
 

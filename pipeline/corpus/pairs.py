@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import PipelineError
+from pipeline.corpus.parquet import read_checked
 
 SCHEMA = pa.schema(
     [
@@ -63,20 +63,7 @@ def read_pairs(path: str | Path) -> list[SentencePair]:
     PipelineError
         If the file is not there or holds something else.
     """
-    if not Path(path).is_file():
-        message = f"path: must be a file of sentence pairs, but {path} is not there; run `dvc repro corpus`"
-        raise PipelineError(message)
-    try:
-        table = pq.read_table(path)
-    except pa.ArrowInvalid as error:
-        message = f"path: must be a file of sentence pairs, but {path} is none ({error}); run `dvc repro corpus`"
-        raise PipelineError(message) from None
-    if not table.schema.equals(SCHEMA):
-        message = (
-            f"path: must hold the columns {', '.join(SCHEMA.names)}, but {path} holds "
-            f"{', '.join(table.schema.names)}; run `dvc repro corpus`"
-        )
-        raise PipelineError(message)
+    table = read_checked(path, SCHEMA, what="sentence pairs", stage="corpus")
     columns = [table[name].to_pylist() for name in SCHEMA.names]
     return [
         SentencePair(pair_id, src_text, tgt_text, tuple(src_words), tuple(tgt_words))

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Int
 
 from pipeline.corpus.pairs import SentencePair
+from pipeline.corpus.parquet import read_checked
 from pipeline.corpus.pharaoh import GoldLinks
 from pipeline.errors import PipelineError
 from pipeline.lexicon.files import Lexicon
@@ -120,17 +121,7 @@ def read_links(path: str | Path) -> dict[int, Int[np.ndarray, "link 2"]]:
     PipelineError
         If the file is not there or holds something else.
     """
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid):
-        message = f"path: must be a Parquet file of links, but {path} is not there or none; run `dvc repro links`"
-        raise PipelineError(message) from None
-    if not table.schema.equals(SCHEMA):
-        message = (
-            f"path: must hold the columns {', '.join(SCHEMA.names)}, but {path} holds "
-            f"{', '.join(table.schema.names)}; run `dvc repro links`"
-        )
-        raise PipelineError(message)
+    table = read_checked(path, SCHEMA, what="links", stage="links")
     columns = (table[name].to_pylist() for name in ("pair_id", "src", "tgt"))
     return {
         pair_id: np.array([src, tgt], dtype=np.int64).T.reshape(-1, 2)

@@ -12,7 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline._output import replacing, write_text
-from pipeline.claims import Claim, read_claims, read_questions
+from pipeline.claims import Claim
+from pipeline.claims_file import read_claims, read_questions
 from pipeline.conventions import label_of
 from pipeline.params import Params
 from pipeline.report import matrix

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline._output import write_json, write_text
-from pipeline.claims import QUESTIONS, Claim, decide, untested, write_claims
+from pipeline.claims import QUESTIONS, Claim, decide, untested
+from pipeline.claims_file import write_claims
 from pipeline.columns import TRANSLATOR
 from pipeline.verdicts.certificate import certificate_claims
 from pipeline.verdicts.evidence import RULES

@@ -22,11 +22,10 @@ from pipeline.claims import (
     Limit,
     decide,
     holm,
-    read_claims,
     untested,
     verdict_of,
-    write_claims,
 )
+from pipeline.claims_file import read_claims, write_claims
 from pipeline.errors import PipelineError
 
 

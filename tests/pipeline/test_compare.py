@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from pipeline.claims import Claim, write_claims
+from pipeline.claims import Claim
+from pipeline.claims_file import write_claims
 from pipeline.cli import main
 from pipeline.compare.differences import Value, pointing, scores, unpaired
 from pipeline.compare.show import save, show

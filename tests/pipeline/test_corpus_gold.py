@@ -134,7 +134,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"hand-aligned pairs, but .* is not there or none; run `dvc repro corpus`"):
+    with pytest.raises(PipelineError, match=r"hand-aligned pairs, but .* is not there; run `dvc repro corpus`"):
         read_gold(tmp_path / "gold.parquet")
     write_pairs(tmp_path / "gold.parquet", [item.pair for item in read(tmp_path)])
     with pytest.raises(PipelineError, match=r"must hold the columns set, languages, .*; run `dvc repro corpus`"):

@@ -94,6 +94,7 @@ def test_rooms_import_only_to_their_left():
     ]  # fmt: skip
     plumbing = {
         "claims.py",
+        "claims_file.py",
         "columns.py",
         "errors.py",
         "methods.py",

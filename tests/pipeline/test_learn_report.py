@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from pipeline._output import SCHEMA
-from pipeline.claims import decide, read_claims
+from pipeline.claims import decide
+from pipeline.claims_file import read_claims
 from pipeline.errors import PipelineError
 from pipeline.report.render import build
 from pipeline.report.sections import learning, learning_figures

@@ -184,7 +184,7 @@ def test_links_survive_the_disk_byte_for_byte(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_links_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"links\.parquet is not there or none; run `dvc repro links`"):
+    with pytest.raises(PipelineError, match=r"links\.parquet is not there; run `dvc repro links`"):
         read_links(tmp_path / "links.parquet")
     pq.write_table(pa.table({"a": [1]}), tmp_path / "links.parquet")
     with pytest.raises(PipelineError, match=r"must hold the columns pair_id, .* holds a; run"):

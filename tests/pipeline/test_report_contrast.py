@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pipeline.claims import read_claims
+from pipeline.claims_file import read_claims
 from pipeline.report.page import TEMPLATES
 from pipeline.report.sections import construction, embeddings, learning, plan, translations
 from tests.pipeline.report_factory import measured  # noqa: F401 - a fixture

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from pipeline.claims import read_claims, read_questions
+from pipeline.claims_file import read_claims, read_questions
 from pipeline.report.matrix import answers
 from pipeline.report.sections import asked, depth, heads, plan, plan_test, translations, use
 from pipeline.report.wording import number, with_interval

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from pipeline._output import SCHEMA
-from pipeline.claims import QUESTIONS, read_claims, read_questions
+from pipeline.claims import QUESTIONS
+from pipeline.claims_file import read_claims, read_questions
 from pipeline.errors import PipelineError
 from pipeline.params import Params, load_params
 from pipeline.report.glossary import anchor, glossary

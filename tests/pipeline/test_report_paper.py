@@ -2,7 +2,7 @@
 
 import re
 
-from pipeline.claims import read_claims
+from pipeline.claims_file import read_claims
 from pipeline.report.page import bare
 from pipeline.report.paper import figures_tex, latex, numbers_tex, write_paper
 from pipeline.report.sections import plan, translations

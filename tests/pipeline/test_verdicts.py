@@ -7,7 +7,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from pipeline.claims import CERTIFICATE, QUESTIONS, decide, read_claims, read_questions
+from pipeline.claims import CERTIFICATE, QUESTIONS, decide
+from pipeline.claims_file import read_claims, read_questions
 from pipeline.columns import TRANSLATOR
 from pipeline.errors import PipelineError
 from pipeline.report.matrix import answers, sentence
