@@ -32,7 +32,7 @@ def write_sources(params: Params, folder: Path, memory: Path) -> None:
         if block == "translators":
             models[name] = {Path(file).name: digest for file, digest in found.items()}
         else:
-            text |= {key: digest for digest in found.values()}
+            (text[key],) = found.values()
     with replacing(folder) as part:
         (part / "translators").mkdir()
         write_json(part / "text.json", text)

@@ -125,10 +125,7 @@ def test_what_is_noted_of_a_hub_name_stays_in_the_cache(tmp_path_factory, name, 
         patched.setenv("ATTENTION_TRANSPORT_CACHE", str(around / "deep/er/cache"))
         patched.setattr(_hub, "offline", lambda: False)
         patched.setattr(_hub, "_list", lambda *_: _hub.HubCommit(name, "model", "0" * 40, {}, "translators.model"))
-        try:
-            _hub.open_commit(name, kind="model", revision=revision, key="translators.model")
-        except PipelineError as error:
-            assert "translators.model: " in str(error)
+        _hub.open_commit(name, kind="model", revision=revision, key="translators.model")
     written = [path for path in around.rglob("*") if path.is_file()]
     assert all(around / "deep/er/cache/hub" in path.parents and path.suffix == ".json" for path in written)
 
