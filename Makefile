@@ -62,4 +62,8 @@ mutate: setup  ## change the code line by line and count the changes that no tes
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(MUTATE)
 	$(BIN)/mutmut results
 
-.PHONY: help setup lock report check test results plots bench mutate
+audit: setup  ## look up known security holes of the pinned packages; needs the network
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[audit]'
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+.PHONY: help setup lock report check test results plots bench mutate audit

@@ -12,7 +12,8 @@ from pipeline.params import Params, named_paths
 def write_sources(params: Params, folder: Path, memory: Path) -> None:
     """Write `text.json` (sentences, dictionary, hand-made links) and `translators/NAME.json` below `folder`.
 
-    Each is a map of path to sha256. A model of the hub has no files here: its revision says what it is.
+    The first maps the keys of the parameters to sha256, the others the names of a model's files. A model of the hub has
+    no files here: its revision says what it is.
 
     Parameters
     ----------
@@ -21,13 +22,17 @@ def write_sources(params: Params, folder: Path, memory: Path) -> None:
     memory : Path
         A JSON file that keeps checksums by size and time of change, so that only changed files are read.
     """
-    known = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
+    known = _remembered(memory)
     seen: dict[str, Any] = {}
     text: dict[str, str] = {}
     models: dict[str, dict[str, str]] = {name: {} for name in params.translators}
     for key, path in named_paths(params).items():
+        found = _digests(Path(path).expanduser(), known, seen)
         block, name, *_ = key.split(".")
-        (models[name] if block == "translators" else text).update(_digests(Path(path).expanduser(), known, seen))
+        if block == "translators":
+            models[name] = {Path(file).name: digest for file, digest in found.items()}
+        else:
+            (text[key],) = found.values()
     with replacing(folder) as part:
         (part / "translators").mkdir()
         write_json(part / "text.json", text)
@@ -35,6 +40,15 @@ def write_sources(params: Params, folder: Path, memory: Path) -> None:
             write_json(part / "translators" / f"{name}.json", files)
     memory.parent.mkdir(parents=True, exist_ok=True)
     write_json(memory, seen)
+
+
+def _remembered(memory: Path) -> dict[str, Any]:
+    """Return what the last run noted; nothing if it is damaged, so that every file is read again."""
+    try:
+        found = json.loads(memory.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _digests(path: Path, known: dict[str, Any], seen: dict[str, Any]) -> dict[str, str]:

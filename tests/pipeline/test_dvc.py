@@ -101,6 +101,7 @@ def test_rooms_import_only_to_their_left():
         "migrate.py",
         "params",
         "_messages.py",
+        "_kept.py",
         "_output.py",
         "_fetch.py",
         "_hub.py",
