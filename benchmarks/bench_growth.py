@@ -50,7 +50,7 @@ def run_stage(command: list[str], folder: Path) -> dict[str, float]:
         )
         _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"{' '.join(command)} ended with status {status}:\n{(folder / 'log').read_text()[-2000:]}")
+        sys.exit(f"{' '.join(command)} ended with status {status}:\n{(folder / 'log').read_text()[-2000:]}")
     return {"seconds": round(time.perf_counter() - began, 2), "peak_memory": usage.ru_maxrss * 1024}
 
 

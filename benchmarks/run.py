@@ -32,7 +32,7 @@ def main() -> None:
     """Run what is asked for, and keep what was found before of the rest."""
     asked = sys.argv[1:] or list(NAMES)
     if unknown := set(asked) - set(NAMES):
-        raise SystemExit(f"no benchmark {', '.join(sorted(unknown))}; choose from {', '.join(NAMES)}")
+        sys.exit(f"no benchmark {', '.join(sorted(unknown))}; choose from {', '.join(NAMES)}")
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"schema": 1, "found": {}}
     results["machine"] = {
         "processors": os.cpu_count(),
