@@ -82,6 +82,13 @@ class Params(Block):
     learn: Learn = Learn()
     report: Report = Report()
 
+    @property
+    def demo_abroad(self) -> dict[str, list[str]]:
+        """Return the names of the demo's translators by each language pair that they read and have not learned."""
+        names = [name for name, spec in self.translators.items() if spec.is_demo]
+        pairs = dict.fromkeys([self.corpus.pair, *(gold.pair for gold in self.gold)])
+        return {pair: names for pair in pairs if pair != DEMO_PAIR and names}
+
     @model_validator(mode="after")
     def _agrees(self) -> "Params":
         if self.lexicon.source == "demo" and self.corpus.pair != DEMO_PAIR:

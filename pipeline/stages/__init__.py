@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from pipeline.errors import PipelineError
+from pipeline.failures import IN_THE_WAY
 from pipeline.params import Params
 
 T = TypeVar("T")
-IN_THE_WAY = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 
 def run_stage(main: Callable[[], object]) -> None:
