@@ -63,8 +63,8 @@ def select_pairs(
     """Return the kept pairs, by row number, and what is to be said of the selection.
 
     Rows are looked at in the order of `numpy.random.default_rng(seed).permutation(n_rows)`, or of their
-    numbers if `sample.method` is head, until `n_pairs` are kept, so what is dropped is counted among the rows
-    looked at only. If the source has fewer, all are kept and `short_by` says how many are missing. A smaller
+    numbers if `sample.method` is head, until `n_pairs` are kept (None: all), so what is dropped is counted among the
+    rows looked at only. If the source has fewer, all are kept and `short_by` says how many are missing. A smaller
     `n_pairs` with the same seed keeps a subset.
 
     Parameters
@@ -88,6 +88,7 @@ def select_pairs(
         If not one pair can be kept: says how many were dropped for which reason. If a language needs a splitter that
         is not installed.
     """
+    wanted = sample.wanted(source.n_rows)
     walk = _Walk(source, sample, (src_lang, tgt_lang), pretokenised)
     kept = sorted(track(walk.pairs()), key=lambda pair: pair.pair_id)
     dropped = walk.dropped
@@ -102,9 +103,9 @@ def select_pairs(
         "n_rows": source.n_rows,
         "method": sample.method,
         "seed": None if sample.method == "head" else sample.seed,
-        "wanted": sample.n_pairs,
+        "wanted": wanted,
         "kept": len(kept),
-        "short_by": sample.n_pairs - len(kept),
+        "short_by": 0 if sample.n_pairs is None else wanted - len(kept),
         "looked_at": len(kept) + sum(dropped.values()),
         "dropped": dropped,
         "words": {name: side.about() for name, side in zip(("src", "tgt"), walk.sides, strict=True)},
@@ -139,7 +140,8 @@ class _Walk:
         if sample.method != "head":
             order = np.random.default_rng(sample.seed).permutation(self.source.n_rows)
         seen: set[tuple[str, str]] = set()
-        done, at_once = 0, int(_DRAWN_FIRST * sample.n_pairs)
+        wanted = sample.wanted(self.source.n_rows)
+        done, at_once = 0, int(_DRAWN_FIRST * wanted)
         while done < len(order):
             # Fetched in parts that end where enough may have been kept: how they are cut changes nothing.
             at_once = max(at_once, _DRAWN_AT_LEAST, 0 if self.sides else ROWS)
@@ -157,9 +159,9 @@ class _Walk:
                     continue
                 seen.add((pair.src_text, pair.tgt_text))
                 yield pair
-                if len(seen) == sample.n_pairs:
+                if len(seen) == wanted:
                     return
-            at_once = int(_DRAWN_FIRST * (sample.n_pairs - len(seen)) * done / max(1, len(seen)))
+            at_once = int(_DRAWN_FIRST * (wanted - len(seen)) * done / max(1, len(seen)))
 
     def _look(self, rows: Sequence[tuple[str, str]]) -> None:
         """Decide by the first rows how each side becomes words."""

@@ -25,7 +25,7 @@ def main() -> None:
         params.sample,
         **langs,
         pretokenised=params.words.pretokenised,
-        track=track("choosing sentences", params.sample.n_pairs),
+        track=track("choosing sentences", params.sample.wanted(source.n_rows)),
         say=say,
     )
     with replacing("data/corpus") as folder:
