@@ -205,7 +205,7 @@ def validate(
     ] = False,
 ) -> None:
     """Check a parameter file; every problem is one line that names the key, the rule and what to do."""
-    from pipeline.doctor import advise
+    from pipeline.advice import advise
     from pipeline.fill import fill, left_out
     from pipeline.params import load_params
 
