@@ -97,6 +97,7 @@ def test_rooms_import_only_to_their_left():
         "claims_file.py",
         "columns.py",
         "errors.py",
+        "failures.py",
         "methods.py",
         "migrate.py",
         "params",

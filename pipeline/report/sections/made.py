@@ -8,14 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline._output import read_object, shown
-from pipeline.params import Params, named_paths
+from pipeline.params import DEMO_PAIRS, Params, named_paths
 from pipeline.report.metrics import TranslatorMetrics
 from pipeline.report.page import Table, text
 from pipeline.report.wording import count, reason
 
 PAGE_PACKAGES = ("jinja2", "matplotlib", "pandas", "pyarrow", "seaborn")
 GIVEN = {"source_code": "source code", "target_code": "target code", "before_source": "before each source sentence:"}
-DEMO_FOLDER = "data/demo"
 LICENCES = {
     ("text", "demo"): "written for this project; CC0 (data/demo/LICENSE)",
     ("text", "wmt14"): "WMT14 as distributed on the hub (wmt/wmt14); research use",
@@ -29,14 +28,9 @@ LICENCES = {
 }
 
 
-def is_demo(params: Params) -> bool:
-    """Return whether text or translators are those of the project itself, which stand for no published model."""
-    return params.corpus.source == "demo" or bool(demo_translators(params))
-
-
 def demo_translators(params: Params) -> list[str]:
     """Return the names of the translators that were trained for the demo."""
-    return [name for name, spec in params.translators.items() if Path(DEMO_FOLDER) in Path(spec.model).parents]
+    return [name for name, spec in params.translators.items() if spec.is_demo]
 
 
 def parameters_yaml(params: Params) -> str:
@@ -131,7 +125,7 @@ def data_table(params: Params, selection: Mapping, links: Mapping) -> Table:
         ],
     ]
     for gold in params.gold:
-        demo = gold.links.startswith(DEMO_FOLDER)
+        demo = gold.links == DEMO_PAIRS
         licence = (
             LICENCES["text", "demo"]
             if demo
