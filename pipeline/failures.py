@@ -55,7 +55,7 @@ def going_on(stage: str, leave: Callable[[Failure], object], say: Callable[[str]
         raise
     except PipelineError as error:
         why = str(error)
-    except Exception as error:  # noqa: BLE001 - whatever a library raises must not lose the other translators
+    except Exception as error:
         if isinstance(error, OSError) and what_to_do(error):
             raise
         say(traceback.format_exc().rstrip())

@@ -48,5 +48,7 @@ def test_where_all_failed_there_is_nothing_to_report(tmp_path):
     write_failure(tmp_path / "translators/one/summary.json", Failure("extract@one", "no such model"))
     (tmp_path / "translators/two/summary.json").write_text(json.dumps({"schema": 2}))
     assert list(unmeasured(tmp_path, ["one", "two"])) == ["one"]
-    with pytest.raises(PipelineError, match=r"translators: at least one must have been measured, .*no such model.*mend"):
+    with pytest.raises(
+        PipelineError, match=r"translators: at least one must have been measured, .*no such model.*mend"
+    ):
         unmeasured(tmp_path, ["one"])
