@@ -62,14 +62,14 @@ class Interval(NamedTuple):
 
 
 def mean_interval(values: Sequence[float], *, bound: float = 0.0) -> Interval:
-    """Return the mean over seeds with its t interval; without interval where fewer than two seeds are left.
+    """Return the mean over seeds with its t interval; without interval where fewer than two seeds are left or all agree.
 
     Examples
     --------
     >>> [round(number, 3) for number in mean_interval([1.0, 2.0, 3.0])]
     [2.0, -0.484, 4.484, 0.074]
     """
-    if len(values) < 2:
+    if len(values) < 2 or np.ptp(values) == 0.0:  # without spread there is no interval
         return Interval(float(np.mean(values)) if len(values) else math.nan, math.nan, math.nan, None)
     return _interval(float(np.mean(values)), stats.ttest_1samp(values, bound), shift=0.0)
 

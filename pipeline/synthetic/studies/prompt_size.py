@@ -23,7 +23,7 @@ WHERE: dict[Points, str] = {"uniform": "x uniform on [0, 1]", "interval": "x on 
 PAPER, DECIDING, FAR = "7", 15, 60
 MARGIN, SLACK = 0.25, 0.05
 RUN: Mapping[str, dict[str, int]] = {
-    "long": {"steps": 4000, "batch": 64, "depth": 20, "problems": 256},
+    "long": {"steps": 3000, "batch": 32, "depth": 20, "problems": 128},
     "demo": {"steps": 10, "batch": 32, "depth": 3, "problems": 16},
 }
 DEMO_TRAINED, DEMO_TESTED = ("4", "7", "mixed"), (5, 15)
@@ -39,9 +39,8 @@ def run(study: StudySettings) -> StudyResult:
         for name in on:
             settings = settings_of(study, name, points, on)
             state = trained(settings, study, label=f"{NAME}: {points}, {name}")
-            for tested in WHERE:
-                found = scored(settings, state, against, points=tested, problems=sizes["problems"])
-                rows += [{"trained_points": points, "trained_on": name, **row} for row in found]
+            found = scored(settings, state, against, points=points, problems=sizes["problems"])
+            rows += [{"points_of": points, "trained_on": name, **row} for row in found]
     table = pd.DataFrame(rows)
     return StudyResult(
         name=NAME,
@@ -93,7 +92,7 @@ def estimates(table: pd.DataFrame) -> Iterator[Estimate]:
         A row for every model, test size and seed, columns as in `training.scored`; sizes that are missing claim nothing.
     """
     for points, words in WHERE.items():
-        own = table[(table["trained_points"] == points) & (table["test_points"] == points)]
+        own = table[table["points_of"] == points]
 
         def shares(name: str, n: int, column: str = "above", own: pd.DataFrame = own) -> list[float]:
             return list(own[(own["trained_on"] == name) & (own["test_size"] == n)][column])
@@ -131,7 +130,7 @@ def _chart(table: pd.DataFrame, column: str) -> Chart:
     panels = [
         Panel(words, [*_lines(own, column), *([_floor(own, "blind_loss")] if is_loss else [])])
         for points, words in WHERE.items()
-        for own in [table[(table["trained_points"] == points) & (table["test_points"] == points)]]
+        for own in [table[table["points_of"] == points]]
     ]
     return Chart(
         stem=f"study_{NAME}_{column}",
@@ -172,7 +171,7 @@ def _floor(own: pd.DataFrame, column: str) -> Line:
 def _findings(table: pd.DataFrame) -> Iterator[str]:
     """Yield the share of points right by training size, at the deciding size, and the smallest that is enough."""
     for points, words in WHERE.items():
-        own = table[(table["trained_points"] == points) & (table["test_points"] == points)]
+        own = table[table["points_of"] == points]
         own = own[own["test_size"] == DECIDING]
         shares = {str(name): mean(rows["points"]) for name, rows in own.groupby("trained_on", sort=False)}
         floor = float(own["floor"].iloc[0])

@@ -36,6 +36,6 @@ def scored(
         for index, score in enumerate(evaluate(run, state, n, batch=batch, points=points)):
             if score is not None:
                 yield {
-                    "test_points": points, "test_size": n, "seed": run.seed + index, **asdict(score), "floor": floor,
+                    "test_size": n, "seed": run.seed + index, **asdict(score), "floor": floor,
                     "above": score.points - floor, "blind_loss": min(one.loss for one in unseeing.values()),
                 }  # fmt: skip
