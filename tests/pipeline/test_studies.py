@@ -14,7 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.report.sections import open_questions
 from pipeline.stages import study as stage
 from pipeline.study_file import read_studies, read_study, write_study
-from pipeline.synthetic.studies import Interval, StudySettings, decided, gap_interval, mean_interval, prompt_size
+from pipeline.synthetic.studies import StudySettings, decided, gap_interval, mean_interval, prompt_size
 from pipeline.synthetic.studies.catalogue import RUNS, run_study
 from tests.pipeline.study_factory import made, rows
 
