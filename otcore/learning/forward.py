@@ -177,7 +177,8 @@ class TorchEngine:
             last, weights, reads=self._reads, n=n, dim=dim, first_column=self._first_column, hidden=self._hidden
         )
         loss = (share[..., None, None] * (estimate - target).square()).sum((1, 2, 3))
-        return loss.detach(), *torch.autograd.grad(loss.sum(), (weights, prompt))
+        by_weights, by_prompt = torch.autograd.grad(loss.sum(), (weights, prompt))
+        return loss.detach(), by_weights, by_prompt
 
     def _replay(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return what `_compute` returns, from the graph."""

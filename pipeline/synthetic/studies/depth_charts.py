@@ -1,6 +1,6 @@
 """What the page shows of the study of depth."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -60,8 +60,8 @@ def _elsewhere(table: pd.DataFrame) -> Chart:
         by_method = rows.pivot_table(index="seed", columns="method", values="error")
         for method in ("trained", "annealed sinkhorn"):
             ratio = by_method[method] / by_method["sinkhorn"]
-            ends = ([float(part)] for part in (ratio.mean(), ratio.min(), ratio.max()))
-            lines.append(Line(f"{NAMES[method]}, n = {n}, reg {reg:g}", [], *ends, floor=method in FLOORS))
+            mean, low, high = ([float(part)] for part in (ratio.mean(), ratio.min(), ratio.max()))
+            lines.append(Line(f"{NAMES[method]}, n = {n}, reg {reg:g}", [], mean, low, high, floor=method in FLOORS))
     return Chart(
         stem="study_depth_elsewhere",
         title="The trained schedule on other sizes and regs",
@@ -122,7 +122,7 @@ def _depth_findings(table: pd.DataFrame) -> Iterator[str]:
     own = _own(table)
     for depth, rows in own.groupby("depth"):
         means = rows.groupby("method")["error"].mean()
-        yield f"Error after {depth} layers: {_listed(NAMES[name] + f' {means[name]:.2g}' for name in NAMES)}."
+        yield f"Error after {depth!s} layers: {_listed(NAMES[name] + f' {means[name]:.2g}' for name in NAMES)}."
 
 
 def _elsewhere_finding(own: pd.DataFrame) -> str:
@@ -144,13 +144,13 @@ def _schedule_findings(schedules: pd.DataFrame) -> Iterator[str]:
 
 def _loop_findings(loops: pd.DataFrame) -> Iterator[str]:
     for n, rows in loops.groupby("n"):
-        tied = rows[rows["model"] == "tied"].groupby("loops")["loss"].apply(_geometric)
+        tied = rows[rows["model"] == "tied"].groupby("loops")["loss"]
         apart = _geometric(rows[rows["model"] == "untied"]["loss"])
-        told = _listed(f"{loss:.2g} at {count}" for count, loss in tied.items())
+        told = _listed(f"{loss:.2g} at {count}" for count, loss in ((count, _geometric(part)) for count, part in tied))
         yield f"Loss of one layer by loops, n = {n}: {told}; layers apart {apart:.2g}."
 
 
-def _geometric(values: Sequence[float]) -> float:
+def _geometric(values: pd.Series) -> float:
     return float(np.exp(np.mean(np.log(values)))) if len(values) else float("nan")
 
 
