@@ -30,7 +30,7 @@ OTHER_N, OTHER_REG = (16, 32), (0.5, 2.0)
 SLACK = math.log10(2)
 MORE_LOOPS, LOOPED_N = 40, (7, 15)
 RUN: Mapping[str, dict[str, Any]] = {
-    "long": {"depths": (5, 10, 20, 40), "steps": 1000, "batch": 64, "problems": 2048, "tests": 256},
+    "long": {"depths": (5, 10, 20), "steps": 600, "batch": 32, "problems": 1024, "tests": 256},
     "demo": {"depths": (3, 20), "steps": 3, "batch": 8, "problems": 16, "tests": 8},
 }
 Problems = tuple[torch.Tensor, torch.Tensor]

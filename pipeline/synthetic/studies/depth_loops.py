@@ -11,7 +11,7 @@ from pipeline.synthetic.studies.training import trained
 LOOPS = (5, 10, 15, 19, 25, 40, 60)
 SIZES = (7, 15)
 RUN: Mapping[str, dict[str, int]] = {
-    "long": {"steps": 3000, "batch": 32, "depth": 20, "tests": 256, "n": 7},
+    "long": {"steps": 1500, "batch": 32, "depth": 20, "tests": 256, "n": 7},
     "demo": {"steps": 5, "batch": 32, "depth": 3, "tests": 16, "n": 4},
 }
 

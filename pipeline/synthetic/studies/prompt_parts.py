@@ -44,7 +44,7 @@ WHOLE, PLAIN, LEARNED = "engineered prompt", "plain prompt", "learned prompt"
 SLACK = math.log10(2)
 N, BEYOND = 7, (15,)
 RUN: Mapping[str, dict[str, int]] = {
-    "long": {"steps": 2000, "batch": 32, "depth": 20, "problems": 256},
+    "long": {"steps": 1500, "batch": 32, "depth": 20, "problems": 256},
     "demo": {"steps": 10, "batch": 32, "depth": 3, "problems": 16},
 }
 DEMO = (WHOLE, PLAIN, LEARNED, "without |x|²", "with memory row")
