@@ -48,6 +48,10 @@ results: setup  ## the run of docs/results.md, in a folder beside this one; need
 	mv $(RESULTS)/reports/metrics reports/results/e5-small
 	git worktree remove --force $(RESULTS)
 
+studies: setup  ## answer the paper's open questions anew: half an hour each on two cores; goes on where it was stopped
+	for study in $$($(BIN)/python -c 'from typing import get_args; from pipeline.params import StudyName; print(*get_args(StudyName))'); \
+	do $(BIN)/python -m pipeline.stages.study $$study || exit 1; done
+
 plots: setup  ## draw curves and losses (dvc plots show) on a page that needs no network
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[plots]'
 	$(BIN)/python .ci/plots_page.py > .dvc/plots/page.html
@@ -66,4 +70,4 @@ audit: setup  ## look up known security holes of the pinned packages; needs the 
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[audit]'
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
-.PHONY: help setup lock report check test results plots bench mutate audit
+.PHONY: help setup lock report check test results studies plots bench mutate audit

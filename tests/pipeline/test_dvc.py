@@ -99,6 +99,7 @@ def test_rooms_import_only_to_their_left():
         "errors.py",
         "failures.py",
         "methods.py",
+        "study_file.py",
         "migrate.py",
         "params",
         "_messages.py",
