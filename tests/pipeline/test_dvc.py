@@ -103,6 +103,7 @@ def test_rooms_import_only_to_their_left():
         "params",
         "_messages.py",
         "_output.py",
+        "_queue.py",
         "_fetch.py",
         "_hub.py",
         "_digests.py",
