@@ -105,6 +105,7 @@ def test_rooms_import_only_to_their_left():
         "_messages.py",
         "_kept.py",
         "_output.py",
+        "_queue.py",
         "_fetch.py",
         "_hub.py",
         "_digests.py",
