@@ -14,12 +14,8 @@ from pipeline.alignment.inputs import Inputs
 from pipeline.conventions import Convention
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.pharaoh import SomeLinks
+from pipeline.methods import SHOWN
 from pipeline.params import Align
-
-SHOWN = 240
-"""The first rows of the corpus, whose blocks are stored where only sums are kept: what a page may show."""
-STORED = 1500
-"""At most so many further pairs are stored for what is fitted or solved exactly."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from pipeline.alignment.added_file import read_added
 from pipeline.alignment.explorer import Wanted, explore, write_scores, write_shown
 from pipeline.alignment.inputs import GoldSet, Inputs, Split
 from pipeline.alignment.measure import measure
@@ -23,7 +24,9 @@ def main(name: str) -> None:
     """Write `reports/metrics/translators/NAME`, `data/scores/NAME.parquet` and `data/explorer/NAME`."""
     params = load_params()
     check_translator(params, name)
-    blocks, convention = Path("data/attention") / name, convention_of(params.convention)
+    kept, convention = Path("data/attention") / name, convention_of(params.convention)
+    only_sums = params.extract.keep == "sums"
+    blocks = Path("data/sums") / name if only_sums else kept
     pairs, links, gold = (
         read_pairs(CORPUS / "pairs.parquet"),
         read_links(LINKS / "links.parquet"),
@@ -35,11 +38,12 @@ def main(name: str) -> None:
         shuffled_links=read_links(LINKS / "shuffled.parquet"),
         trained=Split.read(blocks / "trained"),
         controls={split: Split.read(blocks / split) for split, _, _ in params.extract.splits if split != "trained"},
-        gold_sets=[GoldSet.of(set_, own, blocks / f"gold-{set_}") for set_, own in by_set(gold).items()],
+        gold_sets=[GoldSet.of(set_, own, kept / f"gold-{set_}") for set_, own in by_set(gold).items()],
         link_policy=params.lexicon.policy,
         min_links=params.sample.min_links,
     )
-    metrics = measure(inputs, params.align, convention=convention, example=params.report.pair)
+    added = read_added(blocks / "added.npz") if only_sums else None
+    metrics = measure(inputs, params.align, convention=convention, example=params.report.pair, added=added)
     by_words = {(item.pair.src_words, item.pair.tgt_words): item.links for item in gold}
     wanted = Wanted(pairs[: params.report.explorer_pairs], len(pairs), links, by_words)
     write_shown(

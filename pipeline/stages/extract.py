@@ -25,7 +25,11 @@ def main(name: str) -> None:
     convention = convention_of(params.convention)
     pairs, gold = read_pairs(CORPUS / "pairs.parquet"), read_gold(CORPUS / "gold.parquet")
     told = unusual_splitters(CORPUS / "pairs.parquet")
-    for job in jobs(params.extract, pairs, gold, pair):
+    kept = [] if params.extract.keep == "sums" else pairs  # the stage sums reads the corpus then
+    (Path("data/attention") / name).mkdir(parents=True, exist_ok=True)
+    for job in jobs(params.extract, kept, gold, pair):
+        if not job.pairs:
+            continue
         src_lang, tgt_lang = job.languages.split("-")
         read_as = partial(
             model_text, convention=convention, tool=params.words.lemmas, src_lang=src_lang, tgt_lang=tgt_lang
