@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from pipeline._output import SCHEMA
+from pipeline._output import SCHEMA, shown
 from pipeline.attention.cross import CrossReader
 from pipeline.attention.engine import move_into_place, tokenise_all, write_shards
 from pipeline.attention.joint import JointReader
@@ -99,7 +99,7 @@ def extract(
         say=say,
     )
     reader, about = opened.reader, opened.about
-    unfinished = work / f"extract-{name}-{split}-{fingerprint(about, shots, pairs)}"
+    unfinished = work / f"extract-{name}-{split}-{fingerprint(about, Path(spec.model), shots, pairs)}"
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -233,7 +233,7 @@ def _about(
         "translator": name,
         "split": split,
         "control": control,
-        "model": spec.model,
+        "model": shown(spec.model),
         "model_class": type(translator.model).__name__,
         "revision": translator.revision,
         "n_parameters": sum(p.numel() for p in translator.model.parameters()),
@@ -253,16 +253,15 @@ def _about(
     }
 
 
-def fingerprint(about: dict, shots: Sequence[SentencePair], pairs: Sequence[SentencePair]) -> str:
+def fingerprint(about: dict, model: Path, shots: Sequence[SentencePair], pairs: Sequence[SentencePair]) -> str:
     """Return what names unfinished work: a hash of settings, code, model files and text."""
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for source in sorted(Path(__file__).parent.glob("*.*")):
         if source.suffix in {".py", ".yaml"}:
             digest.update(source.read_bytes())
-    model = Path(about["model"])
-    if model.is_dir():
-        for part in sorted(model.iterdir()):
-            digest.update(part.read_bytes())
+    folder = model.expanduser()
+    for part in sorted(folder.iterdir()) if folder.is_dir() else ():
+        digest.update(part.read_bytes() if part.is_file() else b"")
     for pair in (*shots, *pairs):
         digest.update(repr(pair).encode())
     return digest.hexdigest()[:16]

@@ -25,7 +25,7 @@ from pipeline.errors import PipelineError
 from pipeline.methods import SHOWN
 from pipeline.params import Align
 from pipeline.sums.engines import Engine
-from pipeline.sums.worker import Done, Read, Task, levels_of, stored_of
+from pipeline.sums.worker import Done, Read, Reading, Task, levels_of, stored_of
 
 SAVE_EVERY = 8
 """Steps between two times that unfinished sums are written."""
@@ -103,7 +103,7 @@ def gather(
     settings: Align,
     convention: Convention,
     *,
-    n_heads: int,
+    reading: Reading,
     work: Path,
     target: Path,
 ) -> Added:
@@ -119,8 +119,8 @@ def gather(
         Its sentences and links; manifests and blocks are not read.
     settings, convention : Align, Convention
         How it is measured.
-    n_heads : int
-        How many of the first rows keep every head, and are stored.
+    reading : Reading
+        Of the trained weights: its first rows keep every head, and are stored.
     work, target : Path
         Folder of unfinished work, and of the result.
 
@@ -137,8 +137,8 @@ def gather(
         )
         raise PipelineError(message)
     inputs = replace(inputs, trained=Split(about["trained"], ()))
-    plan = Plan.of(inputs, settings, convention, only_stored=True, n_first=max(n_heads, SHOWN))
-    name = f"sums-{about['trained']['translator']}-{_fingerprint(about, texts, inputs, plan)}"
+    plan = Plan.of(inputs, settings, convention, only_stored=True, n_first=max(reading.settings.heads_pairs, SHOWN))
+    name = f"sums-{about['trained']['translator']}-{_fingerprint(about, reading, texts, inputs, plan)}"
     gathered = Gathered.found(work / name, Added.empty(plan.rules))
     todo = [step for step in range(plan.n_steps) if step not in gathered.done]
     for done in watched(engine.run(_tasks(todo, texts, plan)), f"{about['trained']['translator']} sums", len(todo)):
@@ -156,9 +156,9 @@ def _tasks(steps: Sequence[int], texts: Sequence[SentencePair], plan: Plan) -> I
         yield Task(step, start, pairs, stored, plan.part(step), plan.rules)
 
 
-def _fingerprint(about: dict, texts: Sequence[SentencePair], inputs: Inputs, plan: Plan) -> str:
+def _fingerprint(about: dict, reading: Reading, texts: Sequence[SentencePair], inputs: Inputs, plan: Plan) -> str:
     """Return a hash of all that the sums follow from."""
-    digest = hashlib.sha256(fingerprint(about["trained"], (), texts).encode())
+    digest = hashlib.sha256(fingerprint(about["trained"], Path(reading.spec.model), reading.shots, texts).encode())
     digest.update(json.dumps([SCHEMA, about], sort_keys=True).encode())
     digest.update(repr(plan.rules).encode() + plan.stored.tobytes() + plan.first.tobytes())
     for links in (*plan.sample.links, *plan.sample.partner_links, *(inputs.shuffled_links or {}).values()):
