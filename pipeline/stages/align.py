@@ -5,11 +5,11 @@ from pathlib import Path
 import typer
 
 from pipeline.alignment.added_file import read_added
-from pipeline.alignment.explorer import Wanted, explore, write_scores, write_shown
+from pipeline.alignment.explorer import Wanted, explore, write_all
 from pipeline.alignment.gold_sets import doubts
 from pipeline.alignment.inputs import GoldSet, Inputs, Split
 from pipeline.alignment.measure import measure
-from pipeline.alignment.results import Places, write_failed, write_metrics
+from pipeline.alignment.results import Places, write_failed
 from pipeline.conventions import convention_of
 from pipeline.corpus.gold import by_set, read_gold
 from pipeline.corpus.pairs import read_pairs
@@ -51,9 +51,7 @@ def align(params: Params, name: str, places: Places) -> None:
     added = read_added(blocks / "added.npz") if only_sums else None
     metrics = measure(inputs, params.align, convention=convention, example=params.report.pair, added=added)
     wanted = Wanted.of(pairs, params.report.explorer_pairs, links, gold)
-    write_shown(explore(wanted, inputs.trained, metrics.scores, convention), metrics.example, places.shown)
-    write_scores(metrics.scores, places.scores)
-    write_metrics(metrics, places.metrics)
+    write_all(metrics, explore(wanted, inputs.trained, metrics.scores, convention), places)
     for doubt in doubts(metrics.summary):
         say(f"align@{name}: warning: {doubt}")
 
