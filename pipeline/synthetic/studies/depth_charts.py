@@ -147,7 +147,7 @@ def _loop_findings(loops: pd.DataFrame) -> Iterator[str]:
         tied = rows[rows["model"] == "tied"].groupby("loops")["loss"]
         apart = _geometric(rows[rows["model"] == "untied"]["loss"])
         told = _listed(f"{loss:.2g} at {count}" for count, loss in ((count, _geometric(part)) for count, part in tied))
-        yield f"Loss of one layer by loops, n = {n}: {told}; layers apart {apart:.2g}."
+        yield f"Loss of one layer by loops, n = {n!s}: {told}; layers apart {apart:.2g}."
 
 
 def _geometric(values: pd.Series) -> float:
