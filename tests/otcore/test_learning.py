@@ -346,7 +346,10 @@ REFUSALS = [
         lambda: _learning("descent", settings(prompt="plain")),
         r"prompt: must be engineered and whole; got plain. Without memory",
     ),
-    (lambda: _learning("weight_cosines", settings(prompt="plain")), r"must be engineered and whole; got plain. There is no cons"),
+    (
+        lambda: _learning("weight_cosines", settings(prompt="plain")),
+        r"must be engineered and whole; got plain. There is no cons",
+    ),
     (lambda: _learning("check_sizes", settings("notebook"), (7, 60)), r"n: must be at most 50.*; got 60"),
 ]
 
