@@ -105,7 +105,7 @@ def unmeasured(metrics: Path, translators: Collection[str]) -> dict[str, Failure
     """
     found = {name: read_failure(metrics / "translators" / name / "summary.json") for name in translators}
     failed = {name: failure for name, failure in found.items() if failure}
-    if len(failed) == len(translators):
+    if failed and len(failed) == len(translators):
         message = (
             f"translators: at least one must have been measured, but {'; '.join(map(str, failed.values()))}; "
             "mend one, then run `dvc repro`"
