@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from otcore._checks import broken_rule, check_finite, check_positive, check_shape
 
@@ -108,26 +108,6 @@ class Ridge:
         return self.probe(np.asarray(ridges)[errors.argmin(0)])
 
 
-def type_means(
-    types: Int[np.ndarray, " row"], targets: Float[np.ndarray, "row target"], asked: Int[np.ndarray, " other"]
-) -> Float[np.ndarray, "other target"]:
-    """Return the mean target of each asked type; of a type that is not among the rows, the mean of all.
-
-    The best guess of who sees a token's type and nothing else.
-
-    Examples
-    --------
-    >>> type_means(np.array([0, 0, 1]), np.array([[1.0], [3.0], [5.0]]), np.array([0, 7])).tolist()
-    [[2.0], [3.0]]
-    """
-    kinds, place = np.unique(types, return_inverse=True)
-    sums = np.zeros((len(kinds), targets.shape[1]))
-    np.add.at(sums, place, targets)
-    means = sums / np.bincount(place)[:, None]
-    at = np.searchsorted(kinds, asked).clip(max=len(kinds) - 1)
-    return np.where((kinds[at] == asked)[:, None], means[at], targets.mean(0))
-
-
 def explained(
     errors: Float[np.ndarray, "*lead problem"], floor: Float[np.ndarray, "*lead problem"]
 ) -> Float[np.ndarray, "*lead"]:
@@ -145,7 +125,7 @@ def explained(
     >>> float(explained(np.array([1.0, 2.0]), np.array([4.0, 8.0])))
     0.75
     """
-    return 1.0 - errors.sum(-1) / floor.sum(-1)
+    return np.asarray(1.0 - errors.sum(-1) / floor.sum(-1))
 
 
 def _check_rows(states: np.ndarray, targets: np.ndarray) -> None:

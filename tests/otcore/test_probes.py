@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otcore import TransportError
-from otcore.probes import RIDGES, Ridge, explained, type_means
+from otcore.probes import RIDGES, Ridge, explained
 
 
 def _planted(seed, rows=400, features=5, noise=0.0):
@@ -62,11 +62,6 @@ def test_a_constant_feature_has_no_weight_and_changes_nothing():
     probe, plain = Ridge(wide, targets).probe(1e-8), Ridge(states, targets).probe(1e-8)
     assert not probe.weight[-1].any()
     np.testing.assert_allclose(probe.weight[:-1], plain.weight, rtol=1e-8)
-
-
-def test_an_unseen_type_gets_the_mean_of_all():
-    got = type_means(np.array([5, 5, 9]), np.array([[0.0], [2.0], [7.0]]), np.array([9, 5, 1, 6, 10]))
-    np.testing.assert_allclose(got[:, 0], [7.0, 1.0, 3.0, 3.0, 3.0])
 
 
 def test_nothing_below_the_floor_explains_nothing():

@@ -1,0 +1,1 @@
+"""The open questions, each a study."""
