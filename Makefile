@@ -48,6 +48,10 @@ results: setup  ## the run of docs/results.md, in a folder beside this one; need
 	mv $(RESULTS)/reports/metrics reports/results/e5-small
 	git worktree remove --force $(RESULTS)
 
+studies: setup  ## answer the paper's open questions anew: half an hour each on two cores; goes on where it was stopped
+	for study in $$($(BIN)/python -c 'from typing import get_args; from pipeline.params import StudyName; print(*get_args(StudyName))'); \
+	do $(BIN)/python -m pipeline.stages.study $$study || exit 1; done
+
 plots: setup  ## draw curves and losses (dvc plots show) on a page that needs no network
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[plots]'
 	$(BIN)/python .ci/plots_page.py > .dvc/plots/page.html
@@ -62,4 +66,4 @@ mutate: setup  ## change the code line by line and count the changes that no tes
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(MUTATE)
 	$(BIN)/mutmut results
 
-.PHONY: help setup lock report check test results plots bench mutate
+.PHONY: help setup lock report check test results studies plots bench mutate

@@ -1,6 +1,7 @@
 """Outputs that are there whole or not at all, and say which edition wrote them."""
 
 import json
+import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,24 @@ from pipeline.errors import PipelineError
 
 SCHEMA = 2
 """Of manifests and metrics: raised whenever a reader of the last edition would misread them."""
+DIGITS = 6
+
+
+def rounded(value: Any) -> Any:
+    """Return numbers with six significant digits, None for those that are none; dictionaries and lists with such.
+
+    Examples
+    --------
+    >>> rounded({"a": [1 / 3, float("nan"), 7]})
+    {'a': [0.333333, None, 7]}
+    """
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(part) for part in value]
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    return value
 
 
 def check_schema(value: Mapping, path: str | Path, stage: str) -> None:

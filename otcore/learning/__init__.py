@@ -24,13 +24,15 @@ from otcore.learning.evaluation import (
     solvers,
 )
 from otcore.learning.interpret import Fit, descent, weight_cosines
-from otcore.learning.presets import PRESETS, PROMPTS, Preset, Problems, Shape, draw_problems
+from otcore.learning.presets import POINTS, PRESETS, PROMPTS, Points, Preset, Problems, Shape, draw_problems
 from otcore.learning.training import Settings, State, start, train
 
 __all__ = [
+    "POINTS",
     "PRESETS",
     "PROMPTS",
     "Fit",
+    "Points",
     "Preset",
     "Problems",
     "Score",

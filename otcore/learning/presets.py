@@ -24,6 +24,11 @@ PromptName = Literal["engineered", "plain", "plain_notebook"]
 PROMPTS: tuple[PromptName, ...] = ("engineered", "plain", "plain_notebook")
 Mixing = Literal["fixed", "trained"]
 MIXINGS: tuple[Mixing, ...] = ("fixed", "trained")
+Points = Literal["preset", "uniform", "interval"]
+POINTS: tuple[Points, ...] = ("preset", "uniform", "interval")
+"""Where x comes from: as in the preset, uniform on [0, 1], or uniform on an interval of its own in every problem."""
+WIDTHS = (0.1, 0.5)
+"""Least and greatest width of such an interval, which lies anywhere in [0, 1]."""
 HEADS = 2
 GRID = 50
 """The notebook draws x from {0, 1, ..., 49} / 50."""
@@ -136,14 +141,15 @@ class Problems(NamedTuple):
         return np.take_along_axis(self.x, self.match[..., None], axis=1)
 
 
-def check_settings(preset: PresetName, shape: Shape) -> None:
-    """Refuse sizes that a preset has no problems or no reading for.
+def check_settings(preset: PresetName, shape: Shape, points: Points = "preset") -> None:
+    """Refuse sizes that a preset, or the choice of points, has no problems or no reading for.
 
     Raises
     ------
     TransportError
-        If the preset or prompt is unknown, a size is too small, or they do not fit each other.
+        If the preset, prompt or points are unknown, a size is too small, or they do not fit each other.
     """
+    check_choice("points", points, POINTS)
     check_choice("preset", preset, PRESETS)
     check_choice("prompt", shape.prompt, PROMPTS)
     check_count("n", shape.n, at_least=2)
@@ -152,21 +158,27 @@ def check_settings(preset: PresetName, shape: Shape) -> None:
     settings = PRESETS[preset]
     if shape.prompt == "plain_notebook" and preset != "notebook":
         raise broken_rule("prompt", "engineered or plain, unless the preset is notebook", shape.prompt, "Use plain.")
-    if settings.problems == "distinct" and shape.dim == 1 and shape.n > GRID:
+    if settings.problems == "distinct" and points == "preset" and shape.dim == 1 and shape.n > GRID:
         raise broken_rule(
-            "n", f"at most {GRID}, the distinct numbers of the notebook", str(shape.n), "Use preset paper."
+            "n",
+            f"at most {GRID}, the distinct numbers of the notebook",
+            str(shape.n),
+            "Use preset paper, or points uniform.",
         )
+    if points == "interval" and shape.dim > 1:
+        raise broken_rule("points", "preset or uniform for dim > 1", points, "Use uniform.")
     if settings.reading == "column" and shape.dim > 1:
         raise broken_rule("dim", "1 under preset preprint, which reads one column", str(shape.dim), "Use preset paper.")
 
 
 def draw_problems(
-    rng: np.random.Generator, preset: PresetName, *, batch: int, n: int, dim: int = 1, uniform_x: bool = False
+    rng: np.random.Generator, preset: PresetName, *, batch: int, n: int, dim: int = 1, points: Points = "preset"
 ) -> Problems:
     """Return random problems with their exact solutions, in float64.
 
-    With `uniform_x` every x is uniform on [0, 1], beside the preset's y: numbers that in one dimension no preset trains
-    on. Who answers with sorted x answers these too; who has learned to copy y does not.
+    With other `points` than the preset's x is uniform on [0, 1], or on an interval of its own in every problem (of a
+    width in `WIDTHS`), beside the preset's y: numbers that in one dimension no preset trains on. Who answers with sorted
+    x answers these too; who has learned to copy y does not, on intervals by far.
 
     For `dim` > 1, where no version of the experiment says more, both clouds are uniform on the unit cube.
 
@@ -183,8 +195,11 @@ def draw_problems(
         return Problems(x, y, match)
     distinct = PRESETS[preset].problems == "distinct"
     y = np.arange(n) / n if distinct else np.arange(1, n + 1) / n
-    if uniform_x:
+    if points == "uniform":
         x = rng.random((batch, n))
+    elif points == "interval":
+        width = rng.uniform(*WIDTHS, (batch, 1))
+        x = rng.random((batch, 1)) * (1.0 - width) + width * rng.random((batch, n))
     elif distinct:
         x = rng.permuted(np.tile(np.arange(GRID), (batch, 1)), axis=1)[:, :n] / GRID
     else:

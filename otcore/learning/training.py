@@ -5,7 +5,7 @@ a `State` saved after any step and continued later gives the same bytes as a run
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from otcore.learning.presets import (
     MIXINGS,
     PRESETS,
     Mixing,
+    Points,
     PresetName,
     Problems,
     Shape,
@@ -64,6 +65,12 @@ class Settings:
         B_j = -step_size I in every layer, as in all versions of the experiment, or trained from there.
     diverged_above : float
         A loss above this, or one that is no number, ends a seed's training.
+    points : {"preset", "uniform", "interval"}
+        Where x comes from: `presets.draw_problems`.
+    sizes : tuple of int
+        Points a side of the training problems, one size a draw in turn; none is the one size of the shape.
+    redraw_every : int, optional
+        Steps that share a draw; by default the preset's.
     """
 
     preset: PresetName = "notebook"
@@ -76,12 +83,18 @@ class Settings:
     schedule: str = "constant"
     mixing: Mixing = "fixed"
     diverged_above: float = 10.0
+    points: Points = "preset"
+    sizes: tuple[int, ...] = ()
+    redraw_every: int | None = None
 
     def __post_init__(self) -> None:
-        check_settings(self.preset, self.shape)
+        for n in (self.shape.n, *self.sizes):
+            check_settings(self.preset, replace(self.shape, n=n), self.points)
         for name in ("steps", "seeds"):
             check_count(name, getattr(self, name))
         check_count("batch", self.samples)
+        if self.redraw_every is not None:
+            check_count("redraw_every", self.redraw_every)
         check_positive("rate", self.adam_rate, remedy="The presets use 5e-4 and 1e-3.")
         check_positive("diverged_above", self.diverged_above, remedy="The loss starts between 0.1 and 5.")
         check_choice("schedule", self.schedule, SCHEDULES)
@@ -200,27 +213,39 @@ def draw_number(settings: Settings, step: int) -> int:
     >>> [draw_number(Settings(preset="notebook"), step) for step in (0, 1, 50, 51)]
     [0, 1, 1, 2]
     """
-    redraw = PRESETS[settings.preset].redraw_every
+    redraw = settings.redraw_every or PRESETS[settings.preset].redraw_every
     return -(-step // redraw) if redraw else 0
+
+
+def size_at(settings: Settings, draw: int) -> int:
+    """Return the points a side of the problems of a draw.
+
+    Examples
+    --------
+    >>> [size_at(Settings(sizes=(2, 5)), draw) for draw in range(3)]
+    [2, 5, 2]
+    """
+    return settings.sizes[draw % len(settings.sizes)] if settings.sizes else settings.shape.n
 
 
 def draw_training_batch(settings: Settings, step: int) -> Batch:
     """Return the problems that all seeds train on at a step."""
     draw = draw_number(settings, step)
+    shape = replace(settings.shape, n=size_at(settings, draw))
     prompts, targets = [], []
     for index in range(settings.seeds):
         rng = generator(settings.seed + index, PROBLEMS, draw)
-        prompt, problems = draw_batch(rng, settings.preset, settings.shape, settings.samples)
+        prompt, problems = draw_batch(rng, settings.preset, shape, settings.samples, points=settings.points)
         prompts.append(prompt)
         targets.append(problems.target)
     return pack(prompts, targets)
 
 
 def draw_batch(
-    rng: np.random.Generator, preset: PresetName, shape: Shape, batch: int, *, uniform_x: bool = False
+    rng: np.random.Generator, preset: PresetName, shape: Shape, batch: int, *, points: Points = "preset"
 ) -> tuple[Float[torch.Tensor, "batch token width"], Problems]:
-    """Return random problems of a shape and their prompts; `uniform_x` as in `presets.draw_problems`."""
-    problems = draw_problems(rng, preset, batch=batch, n=shape.n, dim=shape.dim, uniform_x=uniform_x)
+    """Return random problems of a shape and their prompts; `points` as in `presets.draw_problems`."""
+    problems = draw_problems(rng, preset, batch=batch, n=shape.n, dim=shape.dim, points=points)
     return draw_prompt(rng, preset, shape.prompt, problems), problems
 
 
@@ -257,14 +282,18 @@ def train(
         The same object each time: copy what is to be kept. Its `loss` was measured before the step.
     """
     state = start(settings) if state is None else state
-    engine = engine_of(settings, threads=threads, device=device)
+    engines: dict[int, Engine | TorchEngine] = {}  # by size of the problems
     mask = trainable(settings.preset, settings.shape).astype(np.float32)
     batch, drawn = None, -1
     while state.step < settings.steps and state.alive.any():
         if batch is None or draw_number(settings, state.step) != drawn:
             batch, drawn = draw_training_batch(settings, state.step), draw_number(settings, state.step)
+        n = size_at(settings, drawn)
+        if n not in engines:
+            sized = replace(settings, shape=replace(settings.shape, n=n))
+            engines[n] = engine_of(sized, threads=threads, device=device)
         alive = np.flatnonzero(state.alive)
-        result = engine.evaluate(effective_weights(state.weights, state.mixing), batch, alive=alive)
+        result = engines[n].evaluate(effective_weights(state.weights, state.mixing), batch, alive=alive)
         state.loss[alive] = result.loss[alive]
         failed = state.alive & ~(state.loss <= settings.diverged_above)
         state.diverged_at[failed] = state.step

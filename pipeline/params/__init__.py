@@ -11,7 +11,7 @@ from pipeline.conventions import ConventionName, convention_of
 from pipeline.errors import PipelineError
 from pipeline.migrate import refuse_outdated
 from pipeline.params.base import Block, refuse
-from pipeline.params.measures import Align, Certify, Intervene, Learn, Report
+from pipeline.params.measures import Align, Certify, Intervene, Learn, Report, Studies, StudyName
 from pipeline.params.models import ControlName, Extract, Family, Translator, demo_translators, means_folder
 from pipeline.params.texts import (
     DEMO_PAIR,
@@ -51,6 +51,8 @@ __all__ = [
     "Params",
     "Report",
     "Sample",
+    "Studies",
+    "StudyName",
     "Translator",
     "Words",
     "load_params",
@@ -80,6 +82,7 @@ class Params(Block):
     gold: GoldSets = (Gold(),)
     certify: Certify = Certify()
     learn: Learn = Learn()
+    studies: Studies = Studies()
     report: Report = Report()
 
     @model_validator(mode="after")

@@ -98,6 +98,7 @@ def test_rooms_import_only_to_their_left():
         "columns.py",
         "errors.py",
         "methods.py",
+        "study_file.py",
         "migrate.py",
         "params",
         "_messages.py",
