@@ -92,7 +92,7 @@ class Learn(Block):
         return self
 
 
-StudyName = Literal["prompt_size"]
+StudyName = Literal["prompt_size", "duals"]
 """A study is a module of this name in pipeline/synthetic/studies/."""
 
 

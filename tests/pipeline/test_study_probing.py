@@ -7,7 +7,7 @@ import torch
 from otcore import entropic_plan, squared_cost
 from otcore.learning import Problems, Settings, draw_problems, start
 from pipeline.errors import PipelineError
-from pipeline.synthetic.studies import duals_points
+from pipeline.synthetic.studies import decided, duals_points
 from pipeline.synthetic.studies.duals_points import (
     constructed_model,
     dual_targets,
@@ -24,9 +24,11 @@ from pipeline.synthetic.studies.probing import (
     Rows,
     best_level,
     centred,
+    estimates,
     measure,
     one_hot,
     probed,
+    rule,
     verdict,
 )
 
@@ -135,9 +137,11 @@ def test_intervals_of_evidence_by_hand():
 def test_the_rule(change, expected):
     good = dict.fromkeys(("gain", "over_untrained", "over_control", "beyond_answer"), (0.9, 0.8, 0.95))
     intervals = {name: Interval(*values) for name, values in (good | change).items()}
-    assert verdict(intervals, n_problems=50, n_seeds=4)[0] == expected
-    assert verdict(intervals, n_problems=49)[0] == "not testable here"
-    assert verdict(intervals, n_problems=50, n_seeds=3)[0] == "not testable here"
+    assert verdict(intervals, n_problems=50)[0] == expected
+    assert verdict(intervals, n_problems=49) == ("not testable here", "49 problems judge, 50 are needed")
+    rows = estimates("a", "A.", intervals, n_problems=50, figure="f")
+    front, *others = decided(rows, "long", {"a": rule})
+    assert (front.verdict, front.control, len(others)) == (expected, "beyond the own token", 3)
 
 
 def test_a_preset_without_a_grid_is_refused():

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 from pipeline.params import StudyName
 from pipeline.study_file import StudyResult
-from pipeline.synthetic.studies import StudySettings, prompt_size
+from pipeline.synthetic.studies import StudySettings, duals, prompt_size
 from pipeline.synthetic.threads import one_thread
 
 RUNS: dict[StudyName, Callable[[StudySettings], StudyResult]] = {
     "prompt_size": prompt_size.run,
+    "duals": duals.run,
 }
 
 

@@ -13,6 +13,7 @@ Each holds if its 95 % interval (resampled seeds and problems) lies above the bo
 first bound or the last: *partly*. An interval that lies below 0 anywhere: *not supported*; else *undecided*.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -21,13 +22,20 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from otcore.probes import Ridge
+from pipeline.claims import OPEN, Claim, Estimate
 
 FIT, CHOOSE, JUDGE = range(3)
 ENOUGH = 0.5
 LEVEL = 0.95
 RESAMPLES = 2000
 FEWEST_PROBLEMS = 50
-FEWEST_SEEDS = 4
+NAMES = {
+    "gain": "beyond the own token",
+    "over_untrained": "above fresh weights",
+    "over_control": "above the control task",
+    "beyond_answer": "beyond own token and answer",
+}
+"""What the parts of the evidence are called."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +169,7 @@ class Evidence:
         }
 
 
-def verdict(intervals: Mapping[str, Interval], *, n_problems: int, n_seeds: int | None = None) -> tuple[str, str]:
+def verdict(intervals: Mapping[str, Interval], *, n_problems: int) -> tuple[str, str]:
     """Return verdict and reason of one target, by the rule in the module's text.
 
     Parameters
@@ -170,22 +178,45 @@ def verdict(intervals: Mapping[str, Interval], *, n_problems: int, n_seeds: int 
         Of `Evidence.intervals`.
     n_problems : int
         That judge.
-    n_seeds : int, optional
-        Models trained; None for a translator, of which there is one.
     """
-    if n_problems < FEWEST_PROBLEMS or (n_seeds is not None and n_seeds < FEWEST_SEEDS):
-        return "not testable here", f"needs {FEWEST_PROBLEMS} problems to judge and {FEWEST_SEEDS} seeds"
+    if n_problems < FEWEST_PROBLEMS:
+        return "not testable here", f"{n_problems} problems judge, {FEWEST_PROBLEMS} are needed"
     needed = ("gain", "over_untrained", "over_control")
-    below = [name for name in intervals if intervals[name].high < 0]
-    if any(name in needed for name in below):
+    below = [NAMES[name] for name in needed if intervals[name].high < 0]
+    if below:
         return "not supported", f"below 0: {', '.join(below)}"
-    open_ = [name for name in needed if intervals[name].low <= 0]
-    if open_:
-        return "undecided", f"the interval holds 0: {', '.join(open_)}"
-    short = [] if intervals["gain"].low >= ENOUGH else [f"gain is not surely {ENOUGH:g}"]
+    left_open = [NAMES[name] for name in needed if intervals[name].low <= 0]
+    if left_open:
+        return "undecided", f"the interval holds 0: {', '.join(left_open)}"
+    short = [] if intervals["gain"].low >= ENOUGH else [f"the gain is not surely {ENOUGH:g}"]
     if "beyond_answer" in intervals and intervals["beyond_answer"].low <= 0:
         short.append("no more than own token and answer tell")
     return ("partly", "; ".join(short)) if short else ("supported", "")
+
+
+def rule(rows: Sequence[Claim], _level: float) -> tuple[str, str]:
+    """Return verdict and reason of the rows that `estimates` made of one claim."""
+    by_name = {words: name for name, words in NAMES.items()}
+    intervals = {by_name[row.control]: Interval(*(math.nan if x is None else x for x in _ends(row))) for row in rows}
+    return verdict(intervals, n_problems=rows[0].n_pairs or 0)
+
+
+def _ends(row: Claim) -> tuple[float | None, float | None, float | None]:
+    return row.difference, row.low, row.high
+
+
+def estimates(
+    name: str, statement: str, intervals: Mapping[str, Interval], *, n_problems: int, figure: str
+) -> list[Estimate]:
+    """Return the rows of a claim, which `rule` decides together."""
+    return [
+        Estimate(
+            id=f"{name}_{kind}", claim=name, question=OPEN, statement=statement, comparison=NAMES[kind], control=NAMES[kind],
+            where=NAMES[kind], difference=one.value, low=one.low, high=one.high, unit="share explained", n_pairs=n_problems,
+            bound=ENOUGH if kind == "gain" else 0.0, figure=figure,
+        )
+        for kind, one in intervals.items()
+    ]  # fmt: skip
 
 
 class Model(NamedTuple):
