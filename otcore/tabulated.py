@@ -32,32 +32,35 @@ from otcore.transformer import TransportTransformer
 
 
 class TabulatedWeights(NamedTuple):
-    """Weights for a cost that is known at knots.
+    """Weights for a cost that is known at knots; call them with a `tabulated_prompt` for the state after all layers.
 
     Attributes
     ----------
     score, value : float tensor, shape (1, 2, width, width)
         P_j and V_j, shared by all layers; width is that of `tabulated_prompt`.
-    feed_forward : float tensor, shape (depth, width, width)
-        W of every layer, zero after the first.
+    feed_forward : float tensor, shape (1, width, width)
+        W of the first layer; the others have none, which is W = 0.
     step_size : float
+    depth : int
     """
 
     score: Float[Tensor, "1 2 width width"]
     value: Float[Tensor, "1 2 width width"]
-    feed_forward: Float[Tensor, "depth width width"]
+    feed_forward: Float[Tensor, "1 width width"]
     step_size: float
+    depth: int
 
-    def transformer(self) -> TransportTransformer:
-        """Return the layers, the memory row frozen."""
-        return TransportTransformer(
-            self.score,
-            self.value,
-            depth=len(self.feed_forward),
-            steps=torch.tensor([-self.step_size], dtype=self.score.dtype),
-            memory_row="frozen",
-            feed_forward=self.feed_forward,
-        )
+    def __call__(self, prompt: Float[Tensor, "batch token width"]) -> Float[Tensor, "batch token width"]:
+        """Return the state after `depth` layers, the memory row frozen."""
+        steps = torch.tensor([-self.step_size], dtype=self.score.dtype, device=self.score.device)
+        with torch.no_grad():
+            first = TransportTransformer(
+                self.score, self.value, depth=1, steps=steps, memory_row="frozen", feed_forward=self.feed_forward
+            )
+            others = TransportTransformer(
+                self.score, self.value, depth=self.depth - 1, steps=steps, memory_row="frozen"
+            )
+            return others(first(prompt).state).state
 
 
 @takes_arrays(x="batch n dim", y="batch n dim")
@@ -85,7 +88,7 @@ def tabulated_prompt(
 def tabulated_weights(
     table: Float[Tensor, "knot knot_y"],
     *,
-    knots: Float[Tensor, " knot"],
+    knots: Float[Tensor, " place"],
     reg: float,
     step_size: float,
     depth: int,
@@ -117,7 +120,7 @@ def tabulated_weights(
     >>> table = torch.tensor([[0.0, 9.0, 1.0], [1.0, 0.0, 9.0], [9.0, 1.0, 0.0]], dtype=torch.float64)
     >>> weights = tabulated_weights(table, knots=knots, reg=0.1, step_size=0.2, depth=50)
     >>> points = torch.tensor([[[0.0], [0.5], [1.0]]], dtype=torch.float64)
-    >>> state = weights.transformer()(tabulated_prompt(points, points.flip(1), n_knots=3)).state
+    >>> state = weights(tabulated_prompt(points, points.flip(1), n_knots=3))
     >>> from otcore.transformer import read_plan
     >>> read_plan(state, weights.score[0])[0, 0].argmax(1).tolist()    # each x to its own number
     [2, 1, 0]
@@ -134,13 +137,13 @@ def tabulated_weights(
     score = torch.stack([_score(form, at, width, reg=reg, swap=swap) for swap, form in enumerate(forms)])
     value = table.new_zeros(2, width, width)
     value[0, at.ones.stop - 1, at.src_memory] = value[1, at.ones.stop - 1, at.tgt_memory] = 1.0
-    feed_forward = table.new_zeros(depth, width, width)
+    feed_forward = table.new_zeros(1, width, width)
     for side in range(2):
         for k in range(dim):
             own = _basis(at, k, inner, side=side)
             feed_forward[0, own[1], own[2:]] = 1.0
             feed_forward[0, own[0], own[2:]] = -knots[1:-1]
-    return TabulatedWeights(score[None], value[None], feed_forward, float(step_size))
+    return TabulatedWeights(score[None], value[None], feed_forward, float(step_size), int(depth))
 
 
 def _hats(knots: Float[Tensor, " knot"]) -> Float[Tensor, "knot knot_b"]:

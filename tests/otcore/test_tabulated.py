@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from otcore import TransportError, entropic_plan, read_plan
+from otcore import TransportError, TransportTransformer, entropic_plan, read_plan
 from otcore.tabulated import tabulated_prompt, tabulated_weights
 from tests.otcore.problems import F64
 
@@ -13,8 +13,8 @@ from tests.otcore.problems import F64
 def _plans(table, knots, x, y, *, reg, depth, marginals="unit"):
     weights = tabulated_weights(table, knots=knots, reg=reg, step_size=2 * reg, depth=depth, dim=x.shape[2])
     prompt = tabulated_prompt(x, y, n_knots=len(knots), marginals=marginals)
-    state = weights.transformer()(prompt).state
-    return read_plan(state.detach(), weights.score[0]), prompt, weights
+    state = weights(prompt)
+    return read_plan(state, weights.score[0]), prompt, weights
 
 
 def _on_knots(n_knots, n, batch, seed, dim=1):
@@ -50,7 +50,7 @@ def test_between_knots_the_scores_are_the_bilinear_interpolation():
     table, knots = torch.rand(7, 7, generator=generator, dtype=F64), torch.linspace(0, 1, 7, dtype=F64)
     x, y = torch.rand(2, 3, 5, 2, generator=generator, dtype=F64)
     _, prompt, weights = _plans(table, knots, x, y, reg=0.1, depth=2)
-    state = weights.transformer()(prompt).state
+    state = weights(prompt)
     state[:, :, 10:12] = 0.0  # the memory of the first two layers
     found = -0.1 * ((state[:, :5] @ weights.score[0, 0]) @ state[:, :5].mT + 1.0)
     expected = torch.zeros(3, 5, 5, dtype=F64)
@@ -79,7 +79,23 @@ def test_the_memory_row_keeps_its_prompt_and_uniform_marginals_have_the_same_pla
     unit, prompt, weights = _plans(table, knots, knots[a], knots[b], reg=0.2, depth=300)
     uniform, *_ = _plans(table, knots, knots[a], knots[b], reg=0.2, depth=3000, marginals="uniform")
     torch.testing.assert_close(unit, uniform, atol=1e-7, rtol=0)
-    assert torch.equal(weights.transformer()(prompt).state[:, -1], prompt[:, -1])
+    assert torch.equal(weights(prompt)[:, -1], prompt[:, -1])
+
+
+def test_other_layers_without_the_sublayer_are_those_with_zero_weights():
+    knots = torch.linspace(0, 1, 5, dtype=F64)
+    a, b = _on_knots(5, 4, batch=2, seed=7)
+    _, prompt, weights = _plans((knots[:, None] - knots).abs(), knots, knots[a], knots[b], reg=0.2, depth=9)
+    every = torch.cat([weights.feed_forward, torch.zeros(8, *weights.feed_forward.shape[1:], dtype=F64)])
+    model = TransportTransformer(
+        weights.score,
+        weights.value,
+        depth=9,
+        steps=torch.tensor([-0.4], dtype=F64),
+        memory_row="frozen",
+        feed_forward=every,
+    )
+    assert torch.equal(model(prompt).state, weights(prompt))
 
 
 KNOTS = torch.linspace(0, 1, 4, dtype=F64)

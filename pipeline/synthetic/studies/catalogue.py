@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 from pipeline.params import StudyName
 from pipeline.study_file import StudyResult
-from pipeline.synthetic.studies import StudySettings, duals, prompt_size
+from pipeline.synthetic.studies import StudySettings, costs, duals, prompt_size
 from pipeline.synthetic.threads import one_thread
 
 RUNS: dict[StudyName, Callable[[StudySettings], StudyResult]] = {
     "prompt_size": prompt_size.run,
     "duals": duals.run,
+    "costs": costs.run,
 }
 
 
