@@ -215,6 +215,11 @@ def _one_of(name: str, value: str, known: Sequence[str]) -> None:
         raise PipelineError(message)
 
 
+def too_few(row: Estimate) -> bool:
+    """Return whether a row rests on so few sentences that nothing is decided."""
+    return row.n_pairs is not None and row.n_pairs < FEWEST
+
+
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Return p-values corrected for the number of tests (Holm 1979), in [0, 1]; None is no test.
 
@@ -268,7 +273,7 @@ def verdict_of(estimate: Estimate, corrected: float | None = None, *, level: flo
     if estimate.limit is not None:
         return ("supported" if _kept(estimate.limit) else "not supported"), ""
     low, high = estimate.low, estimate.high
-    if estimate.n_pairs is not None and estimate.n_pairs < FEWEST:
+    if too_few(estimate):
         return "undecided", f"too few sentences: {estimate.n_pairs}, at least {FEWEST} are needed"
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return "undecided", "there is no interval"
@@ -325,7 +330,7 @@ def _by_rule(group: Sequence[Claim], rule: Rule, level: float) -> list[Claim]:
     deciding = [claim for claim in group if claim.role == "decides"]
     if not deciding:
         return list(group)
-    front, few = deciding[0], [claim for claim in deciding if claim.n_pairs is not None and claim.n_pairs < FEWEST]
+    front, few = deciding[0], [claim for claim in deciding if too_few(claim)]
     verdict, why = (few[0].verdict, few[0].why) if few else rule(deciding, round(1 - level, 10))
     others = [replace(claim, role="beside") for claim in group if claim is not front]
     return [replace(front, verdict=verdict, why=why), *others]

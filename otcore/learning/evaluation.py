@@ -95,6 +95,16 @@ def model_weights(state: State) -> Float[Tensor, "seed layer width part"]:
     return torch.from_numpy(effective_weights(state.weights, state.mixing)).double()
 
 
+def model_prompts(state: State, prompt: Float[Tensor, "batch token width"]) -> Float[Tensor, "seed batch token width"]:
+    """Return the prompts as each living seed has them: with its own learned numbers, where the prompt is learned."""
+    learned = torch.from_numpy(state.learned[np.flatnonzero(state.alive)]).double()
+    prompts = prompt.expand(len(learned), *prompt.shape)
+    if learned.shape[1] == 0:
+        return prompts
+    points = prompts[:, :, :-1] + learned[:, None, :1]
+    return torch.cat([points, learned[:, None, 1:].expand(-1, prompt.shape[0], -1, -1)], 2)
+
+
 def evaluate(
     settings: Settings, state: State, n: int, *, batch: int = 512, points: Points | None = None
 ) -> list[Score | None]:
@@ -115,7 +125,7 @@ def evaluate(
     prompt, problems = fresh(settings, n, batch, points=points)
     alive = np.flatnonzero(state.alive)
     weights = model_weights(state)[alive]
-    *_, last = states(prompt.expand(len(alive), *prompt.shape), weights, reads=reads)
+    *_, last = states(model_prompts(state, prompt), weights, reads=reads)
     estimate = answer(
         last, weights, reads=reads, n=n, dim=settings.shape.dim,
         first_column=reading_column(settings.preset, settings.shape), hidden=hidden,
@@ -195,8 +205,8 @@ def layer_maps(
     reads, hidden = PRESETS[settings.preset].reading != "column", hidden_points(settings.shape)
     prompt, problems = fresh(settings, n, batch)
     weights = model_weights(state)[np.flatnonzero(state.alive)]
-    seeds, width = weights.shape[0], prompt.shape[-1]
-    levels = torch.stack(list(states(prompt.expand(seeds, *prompt.shape), weights, reads=reads)), 1)
+    _seeds, width = weights.shape[0], prompt.shape[-1]
+    levels = torch.stack(list(states(model_prompts(state, prompt), weights, reads=reads)), 1)
     heads = [weights[:, -1, :, :width]] if reads else [weights[:, -1, :, at : at + width] for at in (0, 2 * width)]
     per_head = [
         torch.stack(

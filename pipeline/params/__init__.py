@@ -85,6 +85,13 @@ class Params(Block):
     studies: Studies = Studies()
     report: Report = Report()
 
+    @property
+    def demo_abroad(self) -> dict[str, list[str]]:
+        """Return the names of the demo's translators by each language pair that they read and have not learned."""
+        names = [name for name, spec in self.translators.items() if spec.is_demo]
+        pairs = dict.fromkeys([self.corpus.pair, *(gold.pair for gold in self.gold)])
+        return {pair: names for pair in pairs if pair != DEMO_PAIR and names}
+
     @model_validator(mode="after")
     def _agrees(self) -> "Params":
         if self.lexicon.source == "demo" and self.corpus.pair != DEMO_PAIR:
@@ -100,7 +107,9 @@ class Params(Block):
                 f"sample.method: full is for corpus.source: wmt14, but the source is {self.corpus.source}; "
                 "use rows, which gives the same sentences"
             )
-        if self.report.pair >= self.sample.n_pairs:
+        if self.sample.n_pairs is None and self.corpus.source == "wmt14":
+            refuse("sample.n_pairs: a number for corpus.source: wmt14, which has millions, but it is None; write one")
+        if self.sample.n_pairs is not None and self.report.pair >= self.sample.n_pairs:
             refuse(f"report.pair: below sample.n_pairs ({self.sample.n_pairs}), but it is {self.report.pair}")
         if self.words.lemmas == "simplemma":
             _check_lemmas("corpus.pair", self.corpus.pair)

@@ -13,8 +13,17 @@ from scipy import stats
 from pipeline.errors import PipelineError
 from pipeline.report.sections import open_questions
 from pipeline.stages import study as stage
-from pipeline.study_file import read_studies, read_study, write_study
-from pipeline.synthetic.studies import Interval, StudySettings, decided, gap_interval, mean_interval, prompt_size
+from pipeline.study_file import Chart, Line, Panel, read_studies, read_study, write_study
+from pipeline.synthetic.studies import (
+    StudySettings,
+    decided,
+    depth,
+    depth_charts,
+    gap_interval,
+    mean_interval,
+    prompt_parts,
+    prompt_size,
+)
 from pipeline.synthetic.studies.catalogue import RUNS, run_study
 from tests.pipeline.study_factory import made, rows
 
@@ -113,7 +122,7 @@ def test_the_committed_studies_are_long_and_drawn(project):
 
 
 def test_an_unknown_study_is_refused():
-    with pytest.raises(PipelineError, match=r"study: one of prompt_size.*but 'size' was asked for; correct the name"):
+    with pytest.raises(PipelineError, match=r"study: one of prompt_size, .*but 'size' was asked for; correct the name"):
         stage.main("size")
 
 
@@ -156,3 +165,123 @@ class TestPromptSize:
         np.testing.assert_allclose(table["above"], table["points"] - table["floor"])
         write_study(result, Path(tmp_path))
         assert open_questions.section(read_studies(tmp_path)).blocks[0].picture.data.count("\n") == 3 * 2 * 2 + 1
+
+
+class TestPromptParts:
+    @staticmethod
+    def verdicts(loss):
+        """Return the verdicts where a prompt of that name leaves the loss `loss(name)`, twelve seeds close together."""
+        table = pd.DataFrame(
+            {"prompt": name, "test_size": n, "seed": seed, "loss": loss(name) * 10 ** (0.01 * ((seed * 7) % 12))}
+            for name in prompt_parts.shapes(20, 7)
+            for n in (7, 15)
+            for seed in range(12)
+        )
+        return {claim.id: claim.verdict for claim in decided(list(prompt_parts.estimates(table)), "long")}
+
+    def test_planted_truth_in_both_directions(self):
+        good = self.verdicts(
+            lambda name: {"plain prompt": 1.0, "engineered prompt": 1e-3, "learned prompt": 1.2e-3}.get(name, 0.1)
+        )
+        assert len(good) == 18 and set(good.values()) == {"supported"}
+        bad = self.verdicts(
+            lambda name: {"plain prompt": 0.01, "engineered prompt": 0.1, "learned prompt": 0.5}.get(name, 0.05)
+        )
+        assert set(bad.values()) == {"not supported"}
+
+    def test_every_prompt_has_the_parts_that_it_says(self):
+        shapes = prompt_parts.shapes(20, 7)
+        assert {name: (shape.width, shape.tokens) for name, shape in shapes.items() if name in prompt_parts.DEMO} == {
+            "engineered prompt": (11, 8), "plain prompt": (3, 7), "learned prompt": (11, 8), "without |x|²": (10, 8),
+            "with memory row": (3, 8),
+        }  # fmt: skip
+        assert (shapes["with all ones and memory row"].width, shapes["without output column"].width) == (7, 10)
+
+    @pytest.mark.slow
+    def test_a_demo_runs_to_its_end(self, tmp_path):
+        result = run_study("prompt_parts", StudySettings("demo", 2, 1, tmp_path / "work", lambda _: None))
+        assert {claim.verdict for claim in result.claims} == {"not testable here"}
+        assert set(result.tables["scores"]["prompt"]) == set(prompt_parts.DEMO)
+        write_study(result, tmp_path)
+        assert len(open_questions.section(read_studies(tmp_path)).blocks) == 2
+
+
+class TestDepth:
+    METHODS = ("constant", "annealed", "trained", "sinkhorn", "annealed sinkhorn")
+
+    def table(self, error):
+        kinds = [(8, 0.02), (16, 0.02), (32, 0.02), (8, 0.01), (8, 0.04)]
+        return pd.DataFrame(
+            {
+                "seed": seed,
+                "depth": depth,
+                "method": name,
+                "n": n,
+                "reg": reg,
+                "error": error(name) * (1 + 0.01 * seed * k),
+            }
+            for seed in range(4)
+            for depth in (5, 20)
+            for n, reg in kinds
+            for k, name in enumerate(self.METHODS)
+        )
+
+    def loops(self, loss):
+        return pd.DataFrame(
+            {"seed": seed, "model": model, "trained_loops": 19, "loops": count, "n": n,
+             "loss": loss(model, count) * 10 ** (0.01 * seed * (count / 19))}
+            for seed in range(4)
+            for model, counts in (("untied", (19,)), ("tied", (10, 19, 40)))
+            for count in counts
+            for n in (7, 15)
+        )  # fmt: skip
+
+    def verdicts(self, error, loss):
+        rows = [*depth.schedule_estimates(self.table(error)), *depth.loop_estimates(self.loops(loss))]
+        return {claim.id: claim.verdict for claim in decided(rows, "long")}
+
+    def test_planted_truth_in_both_directions(self):
+        good = self.verdicts(lambda name: 1.0 if "sinkhorn" in name else 0.01, lambda _, count: 1.0 / count)
+        assert len(good) == 11 and set(good.values()) == {"supported"}
+        bad = self.verdicts(
+            lambda name: 0.01 if "sinkhorn" in name else 1.0, lambda model, count: count if model == "tied" else 0.1
+        )
+        assert set(bad.values()) == {"not supported"}
+
+    def test_charts_show_what_the_tables_hold(self):
+        table, loops = self.table(lambda name: 0.5 if name == "trained" else 1.0), self.loops(lambda *_: 0.1)
+        drawn = {chart.stem: chart for chart in depth_charts.charts(table, loops)}
+        lines = {line.name: line for line in drawn["study_depth_errors"].panels[0].lines}
+        assert list(lines["Sinkhorn"].x) == [5, 20] and lines["reg, step trained"].high[0] == pytest.approx(0.5 * 1.06)
+        assert [line.name for line in lines.values() if line.floor] == ["Sinkhorn", "Sinkhorn, falling"]
+        assert len(drawn["study_depth_elsewhere"].panels[0].lines) == 10
+        assert [panel.title for panel in drawn["study_depth_loops"].panels] == ["n = 7", "n = 15"]
+        assert all(open_questions.picture(chart).drawing.files for chart in drawn.values())
+
+    def test_plans_that_methods_are_held_against_are_exact(self):
+        cost, plan = depth.draw(1, 0, 3, 5, 0.1)
+        ones = np.ones((3, 5))
+        np.testing.assert_allclose(plan.sum(1), ones, atol=1e-6)
+        np.testing.assert_allclose(plan.sum(2), ones, atol=1e-12)
+        assert not np.allclose(cost, depth.draw(1, 1, 3, 5, 0.1)[0]), "training and test problems differ"
+
+    @pytest.mark.slow
+    def test_a_demo_runs_to_its_end(self, tmp_path):
+        result = run_study("depth", StudySettings("demo", 2, 1, tmp_path / "work", lambda _: None))
+        assert len(result.claims) == 11
+        assert {claim.verdict for claim in result.claims} == {"not testable here"}
+        errors = result.tables["errors"]
+        assert len(errors) == 2 * 2 * 5 * 5 and (errors["error"] < 1.0).all()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_letters_and_lines_of_charts_are_seen(dark):
+    from tests.pipeline.test_report_contrast import faint, theme
+
+    pictures = [open_questions.picture(chart) for chart in made().charts]
+    many = Chart(
+        stem="study_made_many", title="", y="share", caption=[], finding="",
+        panels=[Panel("", [Line(f"line {k}", [1, 2], [k, k]) for k in range(len(open_questions.COLOURS))])],
+    )  # fmt: skip
+    pictures.append(open_questions.picture(many))
+    assert [faint(one.drawing.inline, theme(dark)) for one in pictures] == [[]] * 3
