@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from pipeline.params import StudyName
 from pipeline.study_file import StudyResult
-from pipeline.synthetic.studies import StudySettings, costs, depth, duals, prompt_parts, prompt_size
+from pipeline.synthetic.studies import StudySettings, costs, depth, duals, prompt_parts, prompt_size, robustness
 from pipeline.synthetic.threads import one_thread
 
 RUNS: dict[StudyName, Callable[[StudySettings], StudyResult]] = {
@@ -13,6 +13,7 @@ RUNS: dict[StudyName, Callable[[StudySettings], StudyResult]] = {
     "depth": depth.run,
     "duals": duals.run,
     "costs": costs.run,
+    "robustness": robustness.run,
 }
 
 
