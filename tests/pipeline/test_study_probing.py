@@ -7,7 +7,8 @@ import torch
 from otcore import entropic_plan, squared_cost
 from otcore.learning import Problems, Settings, draw_problems, start
 from pipeline.errors import PipelineError
-from pipeline.synthetic.studies import decided, duals_points
+from pipeline.study_file import read_study, write_study
+from pipeline.synthetic.studies import StudySettings, decided, duals, duals_points
 from pipeline.synthetic.studies.duals_points import (
     constructed_model,
     dual_targets,
@@ -156,3 +157,17 @@ def test_plans_that_do_not_converge_are_refused(task, monkeypatch):
     )
     with pytest.raises(PipelineError, match=r"every plan must converge, but 2 of reg 0.1 have not; raise reg"):
         dual_targets(draw_problems(np.random.default_rng(0), "notebook", batch=2, n=5), [0.1])
+
+
+@pytest.mark.slow
+def test_a_demo_of_the_study_runs_to_its_end_with_the_demo_translators(tmp_path):
+    found = duals.run(StudySettings("demo", 2, 3, tmp_path, say=lambda line: None))
+    write_study(found, tmp_path)
+    again = read_study(tmp_path / "duals.json")
+    assert {claim.verdict for claim in again.claims} == {"not testable here"}
+    assert [chart.stem for chart in again.charts] == ["study_duals_points", "study_duals_text"]
+    levels = found.tables["levels"]
+    assert {"mini-marian", "mini-mbert", "trained, plain prompt", "constructed, 200 layers"} <= set(levels["model"])
+    # The own token is the floor: an encoder-decoder's level 0 explains nothing beyond itself.
+    floor = levels[(levels["model"] == "mini-marian") & (levels["level"] == 0) & (levels["weights"] == "trained")]
+    assert floor["gain"].abs().max() == 0.0

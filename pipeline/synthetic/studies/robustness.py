@@ -84,7 +84,7 @@ def run(study: StudySettings) -> StudyResult:
         },
         charts=[_ranking(table), _sizes(table)],
         claims=decided(list(estimates(table, sizes, study.seed)), study.size),
-        findings=[f"{HELD[name][0]}: {_told(rows)}." for name, rows in table.groupby("change", sort=False)],
+        findings=[f"{HELD[name][0]}: {_told(rows)}." for name, rows in _by_change(table)],
         tables={"errors": table},
     )
 
@@ -177,7 +177,7 @@ def _widened(x: Tensor, y: Tensor, sizes: Mapping[str, Any]) -> tuple[Tensor, Co
     wide = torch.cat([prompt, _waves(prompt, 1.0).expand(len(prompt), -1, -1)], dim=-1)
     parts = (weights.P1, weights.P2, weights.V1, weights.V2)
     padded = [torch.nn.functional.pad(part, (0, width, 0, width)) for part in parts]
-    return wide, ConstructedWeights(*padded, steps=weights.steps)
+    return wide, ConstructedWeights(padded[0], padded[1], padded[2], padded[3], weights.steps)
 
 
 def mirror(
@@ -199,7 +199,9 @@ def mirror(
     for part in (weights.V1, weights.V2):
         both = torch.cat([own * part, -own * part], dim=1)
         values.append(torch.nn.functional.pad(both, (0, 2, 0, more)))
-    return (wide if norm == "before" else wide / scale), ConstructedWeights(*scores, *values, steps=weights.steps)
+    return (wide if norm == "before" else wide / scale), ConstructedWeights(
+        scores[0], scores[1], values[0], values[1], weights.steps
+    )
 
 
 def estimates(table: pd.DataFrame, sizes: Mapping[str, Any], seed: int) -> Iterator[Estimate]:
@@ -214,13 +216,22 @@ def estimates(table: pd.DataFrame, sizes: Mapping[str, Any], seed: int) -> Itera
             )  # fmt: skip
 
 
+def _by_change(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the rows of every change, in the order of `HELD`."""
+    for name in HELD:
+        rows = table[table["change"] == name]
+        if len(rows):
+            yield name, rows
+
+
 def _deciding(table: pd.DataFrame, name: str) -> pd.DataFrame:
     own = table[table["change"] == name]
     return own[own["size"] == DECIDES[name]] if name in DECIDES else own
 
 
 def _told(rows: pd.DataFrame) -> str:
-    sizes = [f"{own['error'].mean():.2g}" + (f" (size {size:g})" if size else "") for size, own in rows.groupby("size")]
+    means = {float(size): float(rows[rows["size"] == size]["error"].mean()) for size in rows["size"].unique()}
+    sizes = [f"{mean:.2g}" + (f" (size {size:g})" if size else "") for size, mean in means.items()]
     return f"{', '.join(sizes)} of the mass in the wrong place"
 
 
@@ -255,8 +266,10 @@ def _sizes(table: pd.DataFrame) -> Chart:
         lines = []
         for name in names:
             errors = table[table["change"] == name].groupby("size")["error"]
-            ends = [part.clip(lower=1e-12).tolist() for part in (errors.mean(), errors.min(), errors.max())]
-            lines.append(Line(name.replace("_", ", norm "), errors.mean().index.tolist(), *ends))
+            middle, low, high = (
+                part.clip(lower=1e-12).tolist() for part in (errors.mean(), errors.min(), errors.max())
+            )
+            lines.append(Line(name.replace("_", ", norm "), errors.mean().index.tolist(), middle, low, high))
         panels.append(Panel(title, lines))
     return Chart(
         stem=f"study_{NAME}_sizes",
