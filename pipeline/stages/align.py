@@ -7,7 +7,7 @@ import typer
 from pipeline.alignment.explorer import Wanted, explore, write_scores, write_shown
 from pipeline.alignment.inputs import GoldSet, Inputs, Split
 from pipeline.alignment.measure import measure
-from pipeline.alignment.results import Places, write_failed, write_metrics
+from pipeline.alignment.results import Places, told, write_failed, write_metrics
 from pipeline.conventions import convention_of
 from pipeline.corpus.gold import by_set, read_gold
 from pipeline.corpus.pairs import read_pairs
@@ -33,9 +33,8 @@ def main(name: str) -> None:
 
 def align(params: Params, name: str, places: Places) -> None:
     """Measure one translator, whose blocks are there."""
-    blocks, convention = BLOCKS / name, convention_of(params.convention)
+    blocks, convention, links = BLOCKS / name, convention_of(params.convention), read_links(LINKS / "links.parquet")
     pairs, gold = read_pairs(CORPUS / "pairs.parquet"), read_gold(CORPUS / "gold.parquet")
-    links = read_links(LINKS / "links.parquet")
     inputs = Inputs(
         pairs=pairs,
         links=links,
@@ -51,6 +50,7 @@ def align(params: Params, name: str, places: Places) -> None:
     write_shown(explore(wanted, inputs.trained, metrics.scores, convention), metrics.example, places.shown)
     write_scores(metrics.scores, places.scores)
     write_metrics(metrics, places.metrics)
+    say(f"align@{name}: {told(metrics)}: {places.metrics}")
     for found in (metrics.summary["gold"] or {}, *metrics.summary["more_gold"]):
         if found.get("doubt"):
             say(f"align@{name}: warning: gold set {found['set']}: {found['doubt']['says']}")

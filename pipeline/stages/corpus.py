@@ -34,9 +34,8 @@ def main() -> None:
         write_gold(folder / "gold.parquet", gold)
     write_json(FACTS, {"schema": SCHEMA, **selection})
     why = ", ".join(f"{n} {reason}" for reason, n in selection["dropped"].items() if n) or "none"
-    say(f"corpus: kept {len(pairs)} pairs of {selection['looked_at']} looked at (dropped: {why})")
-    if selection["short_by"]:
-        say(f"corpus: that is all there is; {selection['short_by']} fewer than sample.n_pairs")
+    short = f"; {selection['short_by']} fewer than sample.n_pairs: there are no more" if selection["short_by"] else ""
+    say(f"corpus: kept {len(pairs)} pairs of {selection['looked_at']} looked at (dropped: {why}){short}: {FACTS}")
 
 
 if __name__ == "__main__":
