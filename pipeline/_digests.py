@@ -18,7 +18,8 @@ def write_sources(
 ) -> None:
     """Write `text.json` (sentences, dictionary, hand-made links) and `translators/NAME.json` below `folder`.
 
-    Each is a map of path to sha256. A model of the hub has no files here: its revision says what it is.
+    The first maps the keys of the parameters to sha256, the others the names of a model's files. A model of the hub has
+    no files here: its revision says what it is.
 
     Parameters
     ----------
@@ -29,13 +30,17 @@ def write_sources(
     attempts : mapping of str to int
         How often translators have been tried again, which is written beside their files.
     """
-    known = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
+    known = _remembered(memory)
     seen: dict[str, Any] = {}
     text: dict[str, str] = {}
     models: dict[str, dict[str, str]] = {name: {} for name in params.translators}
     for key, path in named_paths(params).items():
+        found = _digests(Path(path).expanduser(), known, seen)
         block, name, *_ = key.split(".")
-        (models[name] if block == "translators" else text).update(_digests(Path(path).expanduser(), known, seen))
+        if block == "translators":
+            models[name] = {Path(file).name: digest for file, digest in found.items()}
+        else:
+            (text[key],) = found.values()
     with replacing(folder) as part:
         (part / "translators").mkdir()
         write_json(part / "text.json", text)
@@ -44,6 +49,15 @@ def write_sources(
             write_json(part / "translators" / f"{name}.json", files | again)
     memory.parent.mkdir(parents=True, exist_ok=True)
     write_json(memory, seen)
+
+
+def _remembered(memory: Path) -> dict[str, Any]:
+    """Return what the last run noted; nothing if it is damaged, so that every file is read again."""
+    try:
+        found = json.loads(memory.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _digests(path: Path, known: dict[str, Any], seen: dict[str, Any]) -> dict[str, str]:

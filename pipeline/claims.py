@@ -24,6 +24,8 @@ QUESTIONS = (
     "construction",
     "training",
 )
+OPEN = "open_question"
+"""What the studies answer (`pipeline.synthetic.studies`); its claims stand beside those of a run, in files of their own."""
 EVIDENCE = ("supported", "partly", "not supported", "undecided", "untested", "not testable here")
 CERTIFICATE = ("holds", "fails", "vacuous")
 """Verdicts on the construction, of which there are theorems."""
@@ -122,7 +124,7 @@ class Estimate:
     id : str
         Stable name of the comparison.
     claim, question : str
-        The claim that it is a part of, and which of `QUESTIONS` that answers.
+        The claim that it is a part of, and which of `QUESTIONS` that answers, or `OPEN`.
     statement, comparison : str
         The claim in our words; this row of it in our words.
     translator, view : str
@@ -175,7 +177,7 @@ class Estimate:
     limit: Limit | None = None
 
     def __post_init__(self) -> None:
-        _one_of("question", self.question, QUESTIONS)
+        _one_of("question", self.question, (*QUESTIONS, OPEN))
         _one_of("role", self.role, ROLES)
 
 
@@ -238,7 +240,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 def correct(estimates: Sequence[Estimate]) -> list[Correction | None]:
     """Return the correction of every row: Holm over all rows of its question, across translators and views."""
     out: list[Correction | None] = [None] * len(estimates)
-    for question in QUESTIONS:
+    for question in (*QUESTIONS, OPEN):
         rows = [place for place, row in enumerate(estimates) if row.question == question and row.p is not None]
         p_values = [estimates[place].p for place in rows]
         for place, p, corrected in zip(rows, p_values, holm(p_values), strict=True):
@@ -319,7 +321,8 @@ def decide(estimates: Sequence[Estimate], *, level: float, rules: Mapping[str, R
         for claim in (_by_rule(group, rules[name], level) if name in rules else _weakest_first(group))
     ]
     order = {key[:2]: place for place, key in enumerate(groups)}
-    return sorted(ranked, key=lambda c: (QUESTIONS.index(c.question), order[c.question, c.claim], ROLES.index(c.role)))
+    asked = (*QUESTIONS, OPEN)
+    return sorted(ranked, key=lambda c: (asked.index(c.question), order[c.question, c.claim], ROLES.index(c.role)))
 
 
 def _by_rule(group: Sequence[Claim], rule: Rule, level: float) -> list[Claim]:

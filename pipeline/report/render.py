@@ -24,8 +24,20 @@ from pipeline.report.metrics import TranslatorMetrics, read_metrics
 from pipeline.report.notices import Notice, notices
 from pipeline.report.page import LINK, TEMPLATES, Block, Section, Table, text
 from pipeline.report.paper import write_paper
-from pipeline.report.sections import asked, construction, depth, embeddings, learning, made, plan, translations, use
+from pipeline.report.sections import (
+    asked,
+    construction,
+    depth,
+    embeddings,
+    learning,
+    made,
+    open_questions,
+    plan,
+    translations,
+    use,
+)
 from pipeline.report.wording import count, listed
+from pipeline.study_file import read_studies
 
 PROJECT = "attention-transport"
 EXPLORER = ("explorer_state", "explorer_maps", "explorer_pointing", "explorer")
@@ -62,7 +74,8 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path, *, c
     params : Params
         The run.
     metrics_dir : Path
-        `translators/NAME`, `claims.json`, `learn.json`, and what certify and learn wrote, if they have run.
+        `translators/NAME`, `claims.json`, `learn.json`, and what certify and learn wrote, if they have run; beside it
+        stands `results/studies`, if any study has run.
     data_dir : Path
         Holds `explorer/NAME`: the single sentences that are shown.
     out_dir : Path
@@ -133,7 +146,8 @@ def sections_of(
     for answer in answers:
         make = own.get(answer.question.id, partial(asked.section, answer))
         found.append(replace(make(), title=answer.question.text, finding=answer.finding))
-    return [*found, asked.open_section(claims), Section("made", "How this was made", template="made.html.j2")]
+    studies = open_questions.section(read_studies(metrics.parent / "results" / "studies"))
+    return [*found, studies, asked.open_section(claims), Section("made", "How this was made", template="made.html.j2")]
 
 
 def _page(

@@ -11,7 +11,7 @@ from pipeline.conventions import convention_of
 from pipeline.corpus.gold import read_gold
 from pipeline.corpus.lemmas import model_text
 from pipeline.corpus.pairs import read_pairs, unusual_splitters
-from pipeline.failures import FILE, going_on, leave_mark
+from pipeline.failures import clear_mark, going_on, leave_mark
 from pipeline.params import Params, load_params
 from pipeline.stages import check_translator, run_stage, say
 
@@ -28,11 +28,11 @@ def main(name: str) -> None:
 
 def extract_all(params: Params, name: str, target: Path) -> None:
     """Read the corpus with all weights, and the gold sets."""
-    (target / FILE).unlink(missing_ok=True)
+    clear_mark(target)
     spec, pair, found = params.translators[name], params.corpus.pair, {}
     convention, gold = convention_of(params.convention), read_gold(CORPUS / "gold.parquet")
     pairs, splitters = read_pairs(CORPUS / "pairs.parquet"), unusual_splitters(CORPUS / "pairs.parquet")
-    for job in jobs(params.extract, pairs, gold, pair):
+    for job in jobs(params.extract, [] if params.extract.keep == "sums" else pairs, gold, pair):  # else for stage sums
         src, tgt = job.languages.split("-")
         read_as = partial(model_text, convention=convention, tool=params.words.lemmas, src_lang=src, tgt_lang=tgt)
         own = spec.for_pair(job.languages, pair)

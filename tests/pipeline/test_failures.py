@@ -1,185 +1,54 @@
-"""A translator that fails: its reason stands in its place, the others go on, and the next run tries it again."""
+"""A translator that fails leaves its reason and loses nobody else's rows; what concerns all ends the stage."""
 
+import errno
 import json
-import shutil
-from pathlib import Path
 
 import pytest
 
-from pipeline import failures
-from pipeline.alignment.results import Places, write_failed
-from pipeline.claims import FEWEST, Claim
-from pipeline.claims_file import read_claims
-from pipeline.columns import TRANSLATOR
 from pipeline.errors import PipelineError
-from pipeline.failures import FILE, Failure, attempts, going_on, leave_mark, read_failure, unmeasured
-from pipeline.params import Params
-from pipeline.report import render
-from pipeline.report.notices import notices
-from pipeline.verdicts.join import write_verdicts
-from tests.pipeline.report_factory import measured, undrawn  # noqa: F401 - fixtures
-
-GONE = Failure("extract@mini-mbert", "no such model; name another")
 
 
-def told(error):
-    """Return what is left and what is said of an error."""
-    left, said = [], []
-    with going_on("extract@a", left.append, said.append):
+def run(tmp_path, error):
+    """Return what was said, and the failure left, of a stage whose work raises an error."""
+    from pipeline.failures import going_on, leave_mark, read_failure
+
+    said = []
+    with going_on("extract@one", lambda failure: leave_mark(tmp_path / "one", failure), said.append):
         raise error
-    return left[0], said
+    return said, read_failure(tmp_path / "one" / "failed.json")
 
 
-def test_what_a_user_can_mend_is_said_and_the_stage_ends_well():
-    failure, said = told(PipelineError("translators.a: first\ntranslators.a: second"))
-    assert failure == Failure("extract@a", "translators.a: first translators.a: second")
-    assert said[:2] == ["extract@a: error: translators.a: first", "extract@a: error: translators.a: second"]
-    assert "goes on without it" in said[2] and "run `dvc repro`" in said[2] and len(said) == 3
+def test_a_known_error_is_left_as_the_reason(tmp_path):
+    said, failure = run(tmp_path, PipelineError("model: must be there,\nbut is not; name another"))
+    assert said[0] == "extract@one: error: model: must be there,"
+    assert "run `dvc repro`" in said[-1]
+    assert str(failure) == "extract@one failed: model: must be there, but is not; name another"
 
 
-def test_what_nobody_foresaw_shows_its_traceback():
-    failure, said = told(RuntimeError("out of memory"))
-    assert failure.why == "RuntimeError: out of memory"
-    assert said[0].startswith("Traceback") and "in told" in said[0]
+def test_an_unforeseen_error_shows_its_traceback(tmp_path):
+    said, failure = run(tmp_path, KeyError("attentions"))
+    assert said[0].startswith("Traceback") and "KeyError" in said[0]
+    assert failure.why == "KeyError: 'attentions'"
 
 
-def test_what_concerns_all_and_what_stops_the_run_is_not_held():
-    for error in (PermissionError("data"), KeyboardInterrupt()):
-        with pytest.raises(type(error)):
-            told(error)
-    left = []
-    with going_on("extract@a", left.append, left.append):
-        pass
-    assert left == []
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OSError(errno.ENOSPC, "no room", "shard"), PermissionError(errno.EACCES, "no", "data")]
+)
+def test_what_concerns_all_translators_ends_the_stage(tmp_path, error):
+    with pytest.raises(type(error)):
+        run(tmp_path, error)
+    assert not (tmp_path / "one").exists()
 
 
-def test_a_reason_is_read_where_it_was_left(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "old").touch()
-    leave_mark(tmp_path / "a", GONE)
-    assert [path.name for path in (tmp_path / "a").iterdir()] == [FILE]
-    assert read_failure(tmp_path / "a" / FILE) == GONE
-    assert read_failure(tmp_path / "b") is None
-    (tmp_path / "c").write_text('{"schema": 2}')
-    assert read_failure(tmp_path / "c") is None
+def test_where_all_failed_there_is_nothing_to_report(tmp_path):
+    from pipeline.failures import Failure, unmeasured, write_failure
 
-
-def test_each_failure_is_one_more_attempt_and_success_changes_nothing(tmp_path):
-    memory = tmp_path / "work" / "attempts.json"
-    assert attempts(memory, []) == {} and not memory.exists()
-    assert attempts(memory, ["a"]) == {"a": 1}
-    assert attempts(memory, ["a", "b"]) == {"a": 2, "b": 1}
-    assert attempts(memory, []) == {"a": 2, "b": 1}
-
-
-def test_sources_make_dvc_try_it_again(tmp_path, project, monkeypatch, capsys):
-    from pipeline.stages import sources
-
-    for name in ("pairs.tsv", "lexicon.txt", "mini-marian", "mini-mbert"):
-        (tmp_path / "data" / "demo").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "data" / "demo" / name).symlink_to(project / "data" / "demo" / name)
-    (tmp_path / "params.yaml").write_text(Params().model_dump_json())
-    monkeypatch.chdir(tmp_path)
-    found = []
-    for _ in range(3):
-        sources.main()
-        found.append(Path("data/sources/translators/mini-mbert.json").read_bytes())
-        if len(found) == 1:
-            leave_mark(Path("data/attention/mini-mbert"), GONE)
-        else:  # it has succeeded: nothing more to do
-            shutil.rmtree("data/attention/mini-mbert", ignore_errors=True)
-    assert found[0] != found[1] == found[2]
-    assert "sources: mini-mbert failed the last time and is tried again" in capsys.readouterr().err
-
-
-def test_the_stages_of_a_translator_leave_its_reason(tmp_path, project, monkeypatch, capsys):
-    from pipeline.stages import align, extract
-
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "demo").symlink_to(project / "data" / "demo")
-    (tmp_path / "params.yaml").write_text(Params().model_dump_json())
-    monkeypatch.chdir(tmp_path)
-
-    def fail(*args):
-        raise PipelineError(GONE.why)
-
-    monkeypatch.setattr(extract, "extract_all", fail)
-    extract.main("mini-mbert")
-    align.main("mini-mbert")
-    metrics = Path("reports/metrics/translators/mini-mbert")
-    assert read_failure(metrics / "summary.json") == GONE
-    assert {path.name for path in metrics.iterdir()} == {
-        *(f"{name}.csv" for name in TRANSLATOR),
-        "summary.json",
-        "headline.json",
-    }
-    assert (metrics / "curves.csv").read_text() == ",".join(TRANSLATOR["curves"]) + "\n"
-    assert Path("data/scores/mini-mbert.parquet").is_file() and Path("data/explorer/mini-mbert").is_dir()
-    assert "align@mini-mbert: nothing to measure, since extract@mini-mbert failed" in capsys.readouterr().err
-    monkeypatch.setattr(align, "align", fail)
-    shutil.rmtree("data/attention")
-    align.main("mini-mbert")
-    assert read_failure(metrics / "summary.json") == Failure("align@mini-mbert", GONE.why)
-
-
-@pytest.fixture
-def broken(measured, tmp_path):
-    """Return a copy of a small project whose second translator failed."""
-    root = tmp_path / "project"
-    shutil.copytree(measured.project.root, root)
-    metrics = root / "reports" / "metrics"
-    places = Places(
-        metrics / "translators" / "mini-mbert", root / "data/scores/x.parquet", root / "data/explorer/mini-mbert"
-    )
-    write_failed(GONE, places)
-    return root
-
-
-@pytest.mark.slow
-def test_claims_and_page_go_on_without_it_and_say_so(broken, measured, undrawn):
-    params, metrics = measured.project.params, broken / "reports" / "metrics"
-    names = list(params.translators)
-    claims = write_verdicts(metrics, names, level=params.align.level)
-    assert claims == read_claims(metrics / "claims.json")
-    lost = [claim for claim in claims if claim.translator == "mini-mbert"]
-    assert len(lost) == 4 and {(claim.verdict, claim.why) for claim in lost} == {("untested", str(GONE))}
-    whole = read_claims(measured.project.metrics / "claims.json")
-
-    def of_marian(some):
-        return [(c.id, c.view, c.layer, c.difference, c.low) for c in some if c.translator == "mini-marian"]
-
-    assert of_marian(claims) == of_marian(whole)
-    built = render.build(params, metrics, broken / "data", broken / "reports")
-    page = built.page.read_text(encoding="utf-8")
-    assert f"<strong>mini-mbert is missing:</strong> {GONE.stage} failed, and the page goes on without it" in page
-    assert (
-        "name another" in page and 'scope="colgroup">mini-marian' in page and 'scope="colgroup">mini-mbert' not in page
-    )
-
-
-def test_where_all_failed_the_run_ends(tmp_path):
-    for name in ("a", "b"):
-        failures.write_failure(tmp_path / "translators" / name / "summary.json", Failure(f"extract@{name}", "why"))
+    for name in ("one", "two"):
+        (tmp_path / "translators" / name).mkdir(parents=True)
+    write_failure(tmp_path / "translators/one/summary.json", Failure("extract@one", "no such model"))
+    (tmp_path / "translators/two/summary.json").write_text(json.dumps({"schema": 2}))
+    assert list(unmeasured(tmp_path, ["one", "two"])) == ["one"]
     with pytest.raises(
-        PipelineError, match=r"at least one must .* extract@a failed: why; extract@b failed: why; mend one"
+        PipelineError, match=r"translators: at least one must have been measured, .*no such model.*mend"
     ):
-        unmeasured(tmp_path, ["a", "b"])
-    assert list(unmeasured(tmp_path, ["a", "b", "c"])) == ["a", "b"]
-
-
-def claim(n_pairs, verdict="undecided"):
-    """Return a deciding claim on so many sentences."""
-    return Claim(id="a", claim="a", question="is_a_plan", statement="A.", n_pairs=n_pairs, verdict=verdict)
-
-
-def test_too_few_sentences_and_a_demo_model_abroad_are_told_on_the_page():
-    assert notices(Params(), [claim(FEWEST, "supported")], {}) == []
-    (few,) = notices(Params(), [claim(FEWEST - 1), claim(FEWEST)], {})
-    assert few.about == "Too few sentences:" and few.says.startswith("of 2 verdicts that rest on sentences 1 could not")
-    raw = json.loads(Params().model_dump_json())
-    raw["corpus"] |= {"source": "files", "pair": "de-en", "file": "a.tsv"}
-    raw["lexicon"] |= {"source": "muse"}
-    abroad = Params.model_validate(raw | {"gold": []})
-    (language,) = notices(abroad, [], {"mini-mbert": GONE})[1:]
-    assert language.about == "Another language:"
-    assert language.says.startswith("mini-marian learned en-fr and nothing else, but what was read is de-en.")
+        unmeasured(tmp_path, ["one"])

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from pipeline._output import read_object
-from pipeline.params import DEMO_PAIRS, Params
+from pipeline._output import read_object, shown
+from pipeline.params import DEMO_PAIRS, Params, named_paths
 from pipeline.report.metrics import TranslatorMetrics
 from pipeline.report.page import Table, text
 from pipeline.report.wording import count, reason
@@ -34,14 +34,23 @@ def demo_translators(params: Params) -> list[str]:
 
 
 def parameters_yaml(params: Params) -> str:
-    """Return the parameters, defaults included, as YAML that `load_params` reads."""
+    """Return the parameters, defaults included, as YAML that `load_params` reads; no folder of this machine."""
     from ruamel.yaml import YAML
+
+    paths = {*named_paths(params).values()}
+
+    def told(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: told(part) for key, part in value.items()}
+        if isinstance(value, list):
+            return [told(part) for part in value]
+        return shown(value) if isinstance(value, str) and value in paths else value
 
     yaml = YAML()
     yaml.default_flow_style = None
     yaml.width = 100
     buffer = io.StringIO()
-    yaml.dump(params.model_dump(mode="json"), buffer)
+    yaml.dump(told(params.model_dump(mode="json")), buffer)
     return buffer.getvalue()
 
 
@@ -123,7 +132,12 @@ def data_table(params: Params, selection: Mapping, links: Mapping) -> Table:
             else "files of the user; their licence applies (Hansards gold set: research use)"
         )
         rows.append(
-            [f"hand-made links, {gold.name}", gold.links, f"{gold.pair}, words numbered from {gold.base}", licence]
+            [
+                f"hand-made links, {gold.name}",
+                shown(gold.links),
+                f"{gold.pair}, words numbered from {gold.base}",
+                licence,
+            ]
         )
     return Table(["what", "which", "files", "terms"], rows, n_labels=4, wraps=True)
 
