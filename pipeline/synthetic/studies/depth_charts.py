@@ -136,9 +136,9 @@ def _elsewhere_finding(own: pd.DataFrame) -> str:
 def _schedule_findings(schedules: pd.DataFrame) -> Iterator[str]:
     deepest = schedules[schedules["depth"] == (20 if (schedules["depth"] == 20).any() else schedules["depth"].max())]
     last = deepest["layer"].max()
-    shown = [layer for layer in (1, last // 2, last) if layer >= 1]
+    shown = [int(layer) for layer in (1, last // 2, last) if layer >= 1]
     means = deepest.assign(ratio=deepest["step"] / deepest["reg"]).groupby("layer")[["reg", "ratio"]].mean()
-    told = [f"{means.loc[k, 'reg']:.2g} with steps of {means.loc[k, 'ratio']:.2g} reg (layer {k})" for k in shown]
+    told = [f"{means.loc[k, 'reg']:.2g} with steps of {means.loc[k, 'ratio']:.2g} reg (layer {k})" for k in map(int, shown)]
     yield f"The reg of a trained schedule, mean over seeds: {', '.join(told)}."
 
 
