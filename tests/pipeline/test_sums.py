@@ -102,6 +102,8 @@ def test_sums_give_what_stored_blocks_give(text, local, tmp_path):
         inputs_of(text, read["sums"][0], {"random_init": read["sums"][1]}), SETTINGS,
         added=read_added(local / "added.npz"),
     )  # fmt: skip
+    with pytest.raises(PipelineError, match=r"added: must be given where only sums are kept .*read added.npz beside"):
+        measure(inputs_of(text, read["sums"][0]), SETTINGS)
     for name, table in by_blocks.tables.items():
         pd.testing.assert_frame_equal(by_sums.tables[name], table, rtol=0, atol=1e-9, obj=name)
     assert by_sums.example == by_blocks.example
