@@ -88,9 +88,9 @@ def open_commit(name: str, *, kind: Kind, revision: str | None, key: str) -> Hub
     wanted = revision or "main"
     folder = cache_folder() / "hub" / f"{kind}s--{name.replace('/', '--')}"
     listing = folder / f"{quote(wanted, safe='')}.json"
-    if listing.is_file() and (offline() or _HASH.fullmatch(wanted)):
-        stored = json.loads(listing.read_text(encoding="utf-8"))
-        return HubCommit(name, kind, stored["sha"], {p: HubFile(*f) for p, f in stored["files"].items()}, key)
+    if (offline() or _HASH.fullmatch(wanted)) and (stored := _stored(listing)):
+        sha, files = stored
+        return HubCommit(name, kind, sha, files, key)
     if offline():
         message = (
             f"{key}: {name} at revision {wanted} was never listed here, and HF_HUB_OFFLINE forbids to ask; "
@@ -101,6 +101,15 @@ def open_commit(name: str, *, kind: Kind, revision: str | None, key: str) -> Hub
         commit = _list(name, kind, wanted, key)
     write_json(listing, {"sha": commit.sha, "files": {path: [f.size, f.digest] for path, f in commit.files.items()}})
     return commit
+
+
+def _stored(listing: Path) -> tuple[str, dict[str, HubFile]] | None:
+    """Return hash and files that a listing holds, None if it is not there or damaged."""
+    try:
+        found = json.loads(listing.read_text(encoding="utf-8"))
+        return str(found["sha"]), {path: HubFile(*file) for path, file in found["files"].items()}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _list(name: str, kind: Kind, revision: str, key: str) -> HubCommit:

@@ -1,7 +1,7 @@
 """What a page may show of single sentences: words, maps, plans and scores; an artefact of its own, never in git."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from pipeline.alignment.inputs import Split
 from pipeline.alignment.results import plain
 from pipeline.attention.store import PairBlocks
 from pipeline.conventions import Convention
+from pipeline.corpus.gold import GoldPair
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.pharaoh import GoldLinks, SomeLinks
 
@@ -41,6 +42,14 @@ class Wanted:
     n_selected: int
     links: Mapping[int, SomeLinks]
     gold: Mapping[Words, GoldLinks]
+
+    @classmethod
+    def of(
+        cls, pairs: Sequence[SentencePair], n_shown: int, links: Mapping[int, SomeLinks], gold: Iterable[GoldPair]
+    ) -> "Wanted":
+        """Return the first of the pairs, with dictionary links, and hand-made ones where the words are those of a set."""
+        by_words = {(item.pair.src_words, item.pair.tgt_words): item.links for item in gold}
+        return cls(pairs[:n_shown], len(pairs), links, by_words)
 
 
 def pack(attention: Float[np.ndarray, "*lead tgt src"]) -> UInt8[np.ndarray, "*lead tgt src"]:

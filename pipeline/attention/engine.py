@@ -1,5 +1,6 @@
 """Batches by length under a token budget; shards that an interrupted run finds again."""
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+from pipeline._output import write_json
 from pipeline.attention.ahead import ahead, read_ahead
 from pipeline.attention.reader import Example, Reader, Staged
 from pipeline.attention.store import PairBlocks, sha256, write_shard
@@ -17,6 +19,8 @@ from pipeline.corpus.pairs import SentencePair
 
 PAIRS_A_SHARD = 1024
 THREADS = 4  # one tokenises, one pads and copies, one unpacks, one writes
+_DONE = "done.json"
+"""Checksums of the shards that a run has written so far; not there in a finished folder."""
 
 
 def batches(examples: Sequence[Example], tokens_per_batch: int) -> Iterator[list[Example]]:
@@ -84,10 +88,12 @@ def write_shards(
     """Return the checksums of the shards, the skipped pairs by reason, and the number of pairs read.
 
     The first `heads_pairs` pairs that can be read keep every head's own blocks. A shard that already lies in the
-    folder is kept: the folder's name must say what made it. With `overlap`, for a model on a card, the next shard is
-    tokenised and the last one written meanwhile, and batches are read one over the other: the shards are the same.
+    folder, as it was written, is kept: the folder's name must say what made it. With `overlap`, for a model on a card,
+    the next shard is tokenised and the last one written meanwhile, and batches are read one over the other: the shards
+    are the same.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    before, checksums = _written(folder), dict[str, str]()
     starts = range(0, len(pairs), PAIRS_A_SHARD)
     with ThreadPoolExecutor(THREADS) if overlap else nullcontext() as pool:
         tokenised = ahead((partial(tokenise_all, reader, pairs[at : at + PAIRS_A_SHARD]) for at in starts), pool)
@@ -101,26 +107,38 @@ def write_shards(
                 n_read += len(examples)
                 path = folder / f"shard-{at // PAIRS_A_SHARD:05d}.arrow"
                 blocks = None
-                if path.exists():
+                if path.is_file() and sha256(path) == before.get(path.name):
                     advance(len(examples))
                 else:
                     blocks = read_all(reader, examples, tokens_per_batch, advance, n_heads=n_heads, pool=pool)
                 advance(lost.total())
-                yield partial(_written, path, blocks)
+                yield partial(_write, path, blocks)
 
-        checksums = dict(ahead(shards(), pool))
+        for name, checksum in ahead(shards(), pool):
+            checksums[name] = checksum
+            write_json(folder / _DONE, before | checksums)
     return checksums, skipped, n_read
 
 
-def _written(path: Path, blocks: Sequence[PairBlocks] | None) -> tuple[str, str]:
+def _write(path: Path, blocks: Sequence[PairBlocks] | None) -> tuple[str, str]:
     """Return name and checksum of a shard, which is written if there are blocks."""
     if blocks is not None:
         write_shard(path, blocks)
     return path.name, sha256(path)
 
 
+def _written(folder: Path) -> dict[str, str]:
+    """Return the checksums of an interrupted run; none if what says them is damaged, so that all is done again."""
+    try:
+        found = json.loads((folder / _DONE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def move_into_place(folder: Path, target: Path) -> None:
     """Replace `target` by the finished folder with one rename."""
+    (folder / _DONE).unlink(missing_ok=True)
     if target.exists():
         shutil.rmtree(target)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from pipeline._output import SCHEMA
+from pipeline._output import SCHEMA, shown
 from pipeline.attention.cross import CrossReader
 from pipeline.attention.engine import move_into_place, tokenise_all, write_shards
 from pipeline.attention.joint import JointReader
@@ -93,7 +93,7 @@ def extract(
     about = _about(name, spec, settings, translator, reader, control, split)
     about["conventions"] |= translator.languages.told
     about["conventions"] |= {"convention": convention.signature(), "heads": "mean", "sentence": sentence}
-    unfinished = work / f"extract-{name}-{split}-{_fingerprint(about, shots, pairs)}"
+    unfinished = work / f"extract-{name}-{split}-{_fingerprint(about, Path(spec.model), shots, pairs)}"
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -177,7 +177,7 @@ def _about(
         "translator": name,
         "split": split,
         "control": control,
-        "model": spec.model,
+        "model": shown(spec.model),
         "model_class": type(translator.model).__name__,
         "revision": translator.revision,
         "n_parameters": sum(p.numel() for p in translator.model.parameters()),
@@ -197,15 +197,14 @@ def _about(
     }
 
 
-def _fingerprint(about: dict, shots: Sequence[SentencePair], pairs: Sequence[SentencePair]) -> str:
+def _fingerprint(about: dict, model: Path, shots: Sequence[SentencePair], pairs: Sequence[SentencePair]) -> str:
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for source in sorted(Path(__file__).parent.glob("*.*")):
         if source.suffix in {".py", ".yaml"}:
             digest.update(source.read_bytes())
-    model = Path(about["model"])
-    if model.is_dir():
-        for part in sorted(model.iterdir()):
-            digest.update(part.read_bytes())
+    folder = model.expanduser()
+    for part in sorted(folder.iterdir()) if folder.is_dir() else ():
+        digest.update(part.read_bytes() if part.is_file() else b"")
     for pair in (*shots, *pairs):
         digest.update(repr(pair).encode())
     return digest.hexdigest()[:16]

@@ -1,7 +1,6 @@
 """Word-level blocks on disk: Arrow shards beside a manifest. Reading needs no model library."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
-from pipeline._output import check_schema, whole_file
+from pipeline._output import check_schema, read_json, whole_file
 from pipeline.errors import PipelineError
 
 ByStates = dict[str, Float[np.ndarray, "_level src tgt"]]
@@ -167,7 +166,7 @@ def read_manifest(folder: Path | str) -> dict:
             f"folder: must hold the blocks of a finished extraction, but {path} is missing; run `dvc repro extract`"
         )
         raise PipelineError(message)
-    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest = read_json(path, f"extract@{path.parent.parent.name}")
     check_schema(manifest, path, f"extract@{manifest.get('translator', 'NAME')}")
     return manifest
 

@@ -116,6 +116,7 @@ class Selection:
 
     def __init__(self, source: Source, sample: Sample, langs: tuple[str, str], asked: Pretokenised = "auto") -> None:
         self.source, self.sample, self.langs, self.asked = source, sample, langs, asked
+        self.wanted = sample.wanted(source.n_rows)
         self.dropped = dict.fromkeys(REASONS, 0)
         self.sides: tuple[SideWords, ...] = ()
         self._seen: set[int] = set()
@@ -157,9 +158,9 @@ class Selection:
             "n_rows": source.n_rows,
             "method": sample.method,
             "seed": None if sample.method == "head" else sample.seed,
-            "wanted": sample.n_pairs,
+            "wanted": self.wanted,
             "kept": kept,
-            "short_by": sample.n_pairs - kept,
+            "short_by": 0 if sample.n_pairs is None else self.wanted - kept,
             "looked_at": kept + sum(self.dropped.values()),
             "dropped": self.dropped,
             "words": {name: side.about() for name, side in zip(("src", "tgt"), self.sides, strict=True)},
@@ -184,7 +185,7 @@ class Selection:
                     continue
                 self._seen.add(_digest(pair))
                 yield pair
-                if len(self._seen) == self.sample.n_pairs:
+                if len(self._seen) == self.wanted:
                     return
 
     def _parts(self) -> Iterator[list[tuple[int, str, str]]]:
@@ -198,7 +199,7 @@ class Selection:
         order = np.arange(source.n_rows)
         if sample.method != "head":
             order = np.random.default_rng(sample.seed).permutation(source.n_rows)
-        done, at_once = 0, int(_DRAWN_FIRST * sample.n_pairs)
+        done, at_once = 0, int(_DRAWN_FIRST * self.wanted)
         while done < len(order):
             # Fetched in parts that end where enough may have been kept: how they are cut changes nothing.
             at_once = max(at_once, _DRAWN_AT_LEAST, 0 if self.sides else ROWS)
@@ -207,7 +208,7 @@ class Selection:
             texts = {row: (src, tgt) for row, src, tgt in source.fetch(np.array(numbers))}
             yield [(row, *texts[row]) for row in numbers]
             kept = len(self._seen)
-            at_once = int(_DRAWN_FIRST * (sample.n_pairs - kept) * done / max(1, kept))
+            at_once = int(_DRAWN_FIRST * (self.wanted - kept) * done / max(1, kept))
 
     def _look(self, rows: Sequence[Sequence[str]]) -> None:
         """Decide by the first rows how each side becomes words."""

@@ -11,7 +11,7 @@ from pipeline.conventions import ConventionName, convention_of
 from pipeline.errors import PipelineError
 from pipeline.migrate import refuse_outdated
 from pipeline.params.base import Block, refuse
-from pipeline.params.measures import Align, Certify, Intervene, Learn, Report
+from pipeline.params.measures import Align, Certify, Intervene, Learn, Report, Studies, StudyName
 from pipeline.params.models import ControlName, Extract, Family, Translator, demo_translators, means_folder
 from pipeline.params.texts import (
     DEMO_PAIR,
@@ -51,6 +51,8 @@ __all__ = [
     "Params",
     "Report",
     "Sample",
+    "Studies",
+    "StudyName",
     "Translator",
     "Words",
     "load_params",
@@ -80,7 +82,15 @@ class Params(Block):
     gold: GoldSets = (Gold(),)
     certify: Certify = Certify()
     learn: Learn = Learn()
+    studies: Studies = Studies()
     report: Report = Report()
+
+    @property
+    def demo_abroad(self) -> dict[str, list[str]]:
+        """Return the names of the demo's translators by each language pair that they read and have not learned."""
+        names = [name for name, spec in self.translators.items() if spec.is_demo]
+        pairs = dict.fromkeys([self.corpus.pair, *(gold.pair for gold in self.gold)])
+        return {pair: names for pair in pairs if pair != DEMO_PAIR and names}
 
     @model_validator(mode="after")
     def _agrees(self) -> "Params":
@@ -97,7 +107,9 @@ class Params(Block):
                 f"sample.method: full is for corpus.source: wmt14, but the source is {self.corpus.source}; "
                 "use rows, which gives the same sentences"
             )
-        if self.report.pair >= self.sample.n_pairs:
+        if self.sample.n_pairs is None and self.corpus.source == "wmt14":
+            refuse("sample.n_pairs: a number for corpus.source: wmt14, which has millions, but it is None; write one")
+        if self.sample.n_pairs is not None and self.report.pair >= self.sample.n_pairs:
             refuse(f"report.pair: below sample.n_pairs ({self.sample.n_pairs}), but it is {self.report.pair}")
         if self.words.lemmas == "simplemma":
             _check_lemmas("corpus.pair", self.corpus.pair)

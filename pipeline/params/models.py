@@ -66,6 +66,11 @@ class Translator(Block):
         """Return whether the name is meant as a folder here, rather than as `owner/name` on the hub."""
         return means_folder(self.model)
 
+    @property
+    def is_demo(self) -> bool:
+        """Return whether the model was trained for the demo, wherever its folder lies."""
+        return Path(self.model).parent.parts[-2:] == ("data", "demo")
+
     def for_pair(self, pair: str, own: str) -> "Translator":
         """Return the entry for text of another language pair than its own, for which codes and words were set.
 

@@ -21,7 +21,7 @@ def main() -> None:
     source = open_source(corpus, method=sample.method, track=track("reading the source"), say=say)
     gold = read_gold_sets(params.gold)
     selection = Selection(source, sample, (corpus.src_lang, corpus.tgt_lang), pretokenised)
-    chosen = selection.pairs(track("choosing sentences", sample.n_pairs))
+    chosen = selection.pairs(track("choosing sentences", selection.wanted))
     with replacing("data/corpus") as folder:
         n_pairs = write_pairs(folder / "pairs.parquet", chosen, splitters=lambda: selection.splitters)
         write_gold(folder / "gold.parquet", gold)

@@ -43,6 +43,16 @@ def test_rows_come_from_our_own_permutation() -> None:
     )
 
 
+def test_no_number_keeps_all_there_are() -> None:
+    pairs, selection = select_pairs(numbered(130), sample(n_pairs=None), **LANGS)
+    assert [pair.pair_id for pair in pairs] == list(range(130))
+    assert (selection["wanted"], selection["kept"], selection["short_by"]) == (130, 130, 0)
+    rows = TextRows("files", ["one good sentence", "short"], ["une bonne phrase", "court"])
+    assert (
+        select_pairs(rows, sample(n_pairs=None), **LANGS)[1]["short_by"] == 0
+    )  # nothing that was asked for is missing
+
+
 def test_every_reason_is_counted() -> None:
     good = ("one good sentence", "une bonne phrase")
     rows = [
