@@ -109,7 +109,7 @@ class Translator:
         shift = getattr(self.model, "prepare_decoder_input_ids_from_labels", None)
         if shift is None:
             return self.config.decoder_start_token_id
-        return int(shift(labels=torch.tensor([target], device=self.device))[0, 0])
+        return int(shift(labels=torch.tensor([target]))[0, 0])  # not on a card: it would wait for all its work
 
     @property
     def n_layers(self) -> int:

@@ -137,7 +137,12 @@ def _schedule_findings(schedules: pd.DataFrame) -> Iterator[str]:
     deepest = schedules[schedules["depth"] == (20 if (schedules["depth"] == 20).any() else schedules["depth"].max())]
     last = deepest["layer"].max()
     shown = [int(layer) for layer in (1, last // 2, last) if layer >= 1]
-    means = deepest.assign(ratio=deepest["step"] / deepest["reg"]).groupby("layer")[["reg", "ratio"]].mean().to_dict("index")
+    means = (
+        deepest.assign(ratio=deepest["step"] / deepest["reg"])
+        .groupby("layer")[["reg", "ratio"]]
+        .mean()
+        .to_dict("index")
+    )
     told = [f"{means[k]['reg']:.2g} with steps of {means[k]['ratio']:.2g} reg (layer {k})" for k in shown]
     yield f"The reg of a trained schedule, mean over seeds: {', '.join(told)}."
 
