@@ -107,8 +107,8 @@ def broken(measured, tmp_path):
 def test_claims_and_page_go_on_without_it_and_say_so(broken, measured, undrawn):
     params, metrics = measured.project.params, broken / "reports" / "metrics"
     names = list(params.translators)
-    claims = write_verdicts(metrics, names, level=params.align.level)
-    assert claims == read_claims(metrics / "claims.json")
+    write_verdicts(metrics, names, level=params.align.level)
+    claims = read_claims(metrics / "claims.json")
     lost = [claim for claim in claims if claim.translator == "mini-mbert"]
     assert len(lost) == 4 and {(claim.verdict, claim.why) for claim in lost} == {("untested", str(GONE))}
     whole = read_claims(measured.project.metrics / "claims.json")
