@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.attention.capture import Pooling
+from pipeline.attention.levels import states_at
 from pipeline.attention.load import Translator
 from pipeline.attention.reader import (
     DEFAULT,
@@ -21,8 +22,8 @@ from pipeline.attention.reader import (
     pad_matrices,
     unpack,
 )
-from pipeline.attention.states import COSTS, Distances, WordStates, word_distances
-from pipeline.attention.store import PairBlocks
+from pipeline.attention.states import COSTS, WordStates, word_distances
+from pipeline.attention.store import Cosines, PairBlocks
 from pipeline.attention.tokenise import tokenise, tokenise_pair
 from pipeline.attention.word_map import Tokens, mean_rows, word_map
 from pipeline.conventions import CORRECTED, STATES, VIEWS, Convention, Side
@@ -129,13 +130,8 @@ class JointReader:
 
     def read(self, examples: Sequence[Example], *, heads: bool = False) -> list[PairBlocks]:
         """Return the blocks of a batch of pairs, with every head's own if asked; padding changes nothing."""
-        translator = self.translator
-        inputs = self._inputs([e.rows["ids"] for e in examples])
+        translator, inputs = self.translator, self._pair_inputs(examples)
         width = inputs["input_ids"].shape[1]
-        if translator.first_position is not None:
-            inputs["position_ids"] = pad_ids([e.rows["positions"] for e in examples], 0, translator.device)
-        if "token_type_ids" in inputs:
-            inputs["token_type_ids"] = pad_ids([e.rows["types"] for e in examples], 0, translator.device)
         src_sum, src_mean, tgt_sum, tgt_mean = (
             pad_matrices(matrices, translator, columns=width)
             for matrices in (
@@ -154,9 +150,60 @@ class JointReader:
                 together = WordStates(levels, levels, src_mean, tgt_mean)
                 distances["together"] = word_distances(together, self.convention.cost)
             if "alone" in self.states:
-                distances["alone"] = self._alone(examples)
+                distances["alone"] = word_distances(self._alone(examples, self._levels), self.convention.cost)
             blocks = [ViewBlocks.of(pooled, row, view.query_side) for row, view in enumerate(self.views)]
             return unpack(examples, blocks, distances, name=translator.name)
+
+    def cosines(self, examples: Sequence[Example], kind: str, level: int) -> list[Cosines]:
+        """Return the cosines of the word vectors of one level, as `read` gives them, and run no layer above it.
+
+        Parameters
+        ----------
+        examples : sequence of Example
+            A batch.
+        kind : {"together", "alone"}
+            One of `states`.
+        level : int
+            0 (what enters layer 1) to the number of layers.
+
+        Raises
+        ------
+        PipelineError
+            If a number is not finite, as `read`.
+        """
+        translator = self.translator
+
+        def run(inputs: dict[str, Tensor]) -> Sequence[Tensor]:
+            return [states_at(translator, level, lambda: translator.model(**inputs, return_dict=True))]
+
+        with torch.inference_mode():
+            if kind == "alone":
+                states = self._alone(examples, run)
+            else:
+                inputs = self._pair_inputs(examples)
+                width, (own,) = inputs["input_ids"].shape[1], run(inputs)
+                means = ([mean_rows(e.src) for e in examples], [mean_rows(e.tgt) for e in examples])
+                src_mean, tgt_mean = (pad_matrices(one, translator, columns=width) for one in means)
+                states = WordStates([own], [own], src_mean, tgt_mean)
+            distances = word_distances(states)
+            pairs = zip(distances.cosine[:, 0].cpu().numpy(), distances.cosine_raw[:, 0].cpu().numpy(), strict=True)
+            found = [
+                Cosines(*(one[: len(e.src), : len(e.tgt)] for one in both))
+                for e, both in zip(examples, pairs, strict=True)
+            ]
+        if not all(np.isfinite(one).all() for both in found for one in both):
+            self.read(examples)  # says which
+        return found
+
+    def _pair_inputs(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        """Return what the model takes of both sides in one sequence."""
+        device = self.translator.device
+        inputs = self._inputs([e.rows["ids"] for e in examples])
+        if self.translator.first_position is not None:
+            inputs["position_ids"] = pad_ids([e.rows["positions"] for e in examples], 0, device)
+        if "token_type_ids" in inputs:
+            inputs["token_type_ids"] = pad_ids([e.rows["types"] for e in examples], 0, device)
+        return inputs
 
     def _inputs(self, rows: Sequence[Sequence[int]]) -> dict[str, Tensor]:
         """Return what the model takes, all in segment 0, where it has segments."""
@@ -169,13 +216,14 @@ class JointReader:
         run: Callable[[], Any] = partial(self.translator.model, **inputs, output_hidden_states=True, return_dict=True)
         return self.translator.forward(run).hidden_states
 
-    def _alone(self, examples: Sequence[Example]) -> Distances:
+    def _alone(self, examples: Sequence[Example], run: Callable[[dict[str, Tensor]], Sequence[Tensor]]) -> WordStates:
+        """Return the word vectors of each side by itself, of the levels that `run` returns."""
         levels, means = [], []
         sides: tuple[Side, Side] = ("src", "tgt")
         for side in sides:
             inputs = self._inputs([e.rows[side] for e in examples])
-            levels.append(self._levels(inputs))
+            levels.append(run(inputs))
             width = inputs["input_ids"].shape[1]
             means.append(pad_matrices([mean_rows(e.alone[side]) for e in examples], self.translator, columns=width))
         (src, tgt), (src_mean, tgt_mean) = levels, means
-        return word_distances(WordStates(src, tgt, src_mean, tgt_mean), self.convention.cost)
+        return WordStates(src, tgt, src_mean, tgt_mean)

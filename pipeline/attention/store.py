@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +34,13 @@ _OF_STATES = {
     "cosine_raw": pa.list_(pa.float16()),
 }
 _OF_HEADS = ("heads", "norm_heads")
+
+
+class Cosines(NamedTuple):
+    """Of the word vectors of a pair: centred within each side, and as they are; in [-1, 1]."""
+
+    cosine: Float[np.ndarray, "src tgt"]
+    cosine_raw: Float[np.ndarray, "src tgt"]
 
 
 @dataclass(frozen=True)
