@@ -48,6 +48,10 @@ results: setup  ## the run of docs/results.md, in a folder beside this one; need
 	mv $(RESULTS)/reports/metrics reports/results/e5-small
 	git worktree remove --force $(RESULTS)
 
+docs: setup  ## the documents as a site, work/site/index.html
+	$(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open $(CURDIR)/work/site/index.html"
+
 plots: setup  ## draw curves and losses (dvc plots show) on a page that needs no network
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[plots]'
 	$(BIN)/python .ci/plots_page.py > .dvc/plots/page.html
@@ -62,4 +66,4 @@ mutate: setup  ## change the code line by line and count the changes that no tes
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(MUTATE)
 	$(BIN)/mutmut results
 
-.PHONY: help setup lock report check test results plots bench mutate
+.PHONY: help setup lock report check test results docs plots bench mutate
