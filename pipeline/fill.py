@@ -41,6 +41,8 @@ def gaps(text: str, template: str) -> list[Gap]:
 
 
 def _gaps(group: Group, template: Group, block: tuple[str, ...] = (), source: tuple[str, ...] = ()) -> Iterator[Gap]:
+    if not template.items:  # an empty list shows no entry to hold others against
+        return
     if template.is_list or source == ("translators",):
         name, first = next(iter(template.items.items()))
         # Of the translators the first shows every key, the others only those that they set.

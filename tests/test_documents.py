@@ -7,6 +7,7 @@ targets and options must exist all the same.
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,9 +39,10 @@ def blocks(language):
 def folder(tmp_path_factory):
     """Return a folder that looks like the project to what runs in it, and keeps what that writes."""
     root = tmp_path_factory.mktemp("project")
-    for name in ("data/demo", "params.yaml", "params", "reports/metrics", "dvc.yaml", ".git"):
+    for name in ("data/demo", "params", "reports/metrics", "dvc.yaml", ".git"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).symlink_to(ROOT / name)
+    shutil.copy(ROOT / "params.yaml", root)  # a block may write it
     (root / "work").mkdir()
     return root
 

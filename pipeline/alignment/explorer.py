@@ -1,7 +1,7 @@
 """What a page may show of single sentences: words, maps, plans and scores; an artefact of its own, never in git."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from jaxtyping import Float, UInt8
 from pipeline._output import SCHEMA, replacing, whole_file, write_json
 from pipeline.alignment.collect import Pass, attention_by_convention
 from pipeline.alignment.inputs import Split
-from pipeline.alignment.results import plain
+from pipeline.alignment.results import Metrics, Places, plain, write_metrics
 from pipeline.attention.store import PairBlocks
 from pipeline.conventions import Convention
+from pipeline.corpus.gold import GoldPair
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.pharaoh import GoldLinks, SomeLinks
 
@@ -41,6 +42,14 @@ class Wanted:
     n_selected: int
     links: Mapping[int, SomeLinks]
     gold: Mapping[Words, GoldLinks]
+
+    @classmethod
+    def of(
+        cls, pairs: Sequence[SentencePair], n_shown: int, links: Mapping[int, SomeLinks], gold: Iterable[GoldPair]
+    ) -> "Wanted":
+        """Return the first of the pairs, with dictionary links, and hand-made ones where the words are those of a set."""
+        by_words = {(item.pair.src_words, item.pair.tgt_words): item.links for item in gold}
+        return cls(pairs[:n_shown], len(pairs), links, by_words)
 
 
 def pack(attention: Float[np.ndarray, "*lead tgt src"]) -> UInt8[np.ndarray, "*lead tgt src"]:
@@ -123,6 +132,13 @@ def _map(block: PairBlocks, scores: pd.Series | None, walk: Pass) -> dict:
         "plan": sparse(walk.plans(block.cost)),
         "score": None if scores is None else scores.to_numpy().reshape(shape).round(4).tolist(),
     }
+
+
+def write_all(metrics: Metrics, explorer: Mapping, places: Places) -> None:
+    """Write what the page shows of single pairs, the scores and the metrics."""
+    write_shown(explorer, metrics.example, places.shown)
+    write_scores(metrics.scores, places.scores)
+    write_metrics(metrics, places.metrics)
 
 
 def write_shown(explorer: Mapping, example: Mapping, folder: Path | str) -> None:

@@ -1,16 +1,20 @@
 """Batches by length under a token budget; shards that an interrupted run finds again."""
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from pipeline._output import write_json
 from pipeline.attention.reader import Example, Reader
 from pipeline.attention.store import PairBlocks, sha256, write_shard
 from pipeline.attention.word_map import UnmappableError
 from pipeline.corpus.pairs import SentencePair
 
 PAIRS_A_SHARD = 1024
+_DONE = "done.json"
+"""Checksums of the shards that a run has written so far; not there in a finished folder."""
 
 
 def batches(examples: Sequence[Example], tokens_per_batch: int) -> Iterator[list[Example]]:
@@ -54,6 +58,12 @@ def read_all(
     return [blocks[example.pair_id] for example in examples]
 
 
+def count_first(examples: Sequence[Example], first: Sequence[SentencePair]) -> int:
+    """Return how many of the examples are of the first pairs: so many come first."""
+    ids = {pair.pair_id for pair in first}
+    return sum(example.pair_id in ids for example in examples)
+
+
 def write_shards(
     reader: Reader,
     pairs: Sequence[SentencePair],
@@ -65,29 +75,42 @@ def write_shards(
 ) -> tuple[dict[str, str], Counter[str], int]:
     """Return the checksums of the shards, the skipped pairs by reason, and the number of pairs read.
 
-    The first `heads_pairs` pairs that can be read keep every head's own blocks. A shard that already lies in the
-    folder is kept: the folder's name must say what made it.
+    Those of the first `heads_pairs` pairs that can be read keep every head's own blocks. A shard that already lies in the
+    folder, as it was written, is kept: the folder's name must say what made it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    checksums, skipped, n_read = {}, Counter[str](), 0
+    before = _written(folder)
+    checksums: dict[str, str] = {}
+    skipped, n_read = Counter[str](), 0
     for start in range(0, len(pairs), PAIRS_A_SHARD):
         chunk = pairs[start : start + PAIRS_A_SHARD]
         examples, lost = tokenise_all(reader, chunk)
         skipped += lost
-        n_heads = max(0, heads_pairs - n_read)
+        n_heads = count_first(examples, chunk[: max(0, heads_pairs - start)])
         n_read += len(examples)
         path = folder / f"shard-{start // PAIRS_A_SHARD:05d}.arrow"
-        if path.exists():
+        if path.is_file() and sha256(path) == before.get(path.name):
             advance(len(examples))
         else:
             write_shard(path, read_all(reader, examples, tokens_per_batch, advance, n_heads=n_heads))
         advance(len(chunk) - len(examples))
         checksums[path.name] = sha256(path)
+        write_json(folder / _DONE, before | checksums)
     return checksums, skipped, n_read
+
+
+def _written(folder: Path) -> dict[str, str]:
+    """Return the checksums of an interrupted run; none if what says them is damaged, so that all is done again."""
+    try:
+        found = json.loads((folder / _DONE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def move_into_place(folder: Path, target: Path) -> None:
     """Replace `target` by the finished folder with one rename."""
+    (folder / _DONE).unlink(missing_ok=True)
     if target.exists():
         shutil.rmtree(target)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -11,25 +11,31 @@ from pipeline.conventions import convention_of
 from pipeline.corpus.gold import read_gold
 from pipeline.corpus.lemmas import model_text
 from pipeline.corpus.pairs import read_pairs, unusual_splitters
-from pipeline.params import load_params
+from pipeline.failures import FILE, going_on, leave_mark
+from pipeline.params import Params, load_params
 from pipeline.stages import check_translator, run_stage, say
 
-CORPUS, WORK = Path("data/corpus"), Path("work")
+CORPUS, BLOCKS, WORK = Path("data/corpus"), Path("data/attention"), Path("work")
 
 
 def main(name: str) -> None:
     """Write `data/attention/NAME/trained`, a folder a control and seed, and `gold-SET` a gold set."""
     params = load_params()
     check_translator(params, name)
+    with going_on(f"extract@{name}", partial(leave_mark, BLOCKS / name), say):
+        extract_all(params, name, BLOCKS / name)
+
+
+def extract_all(params: Params, name: str, target: Path) -> None:
+    """Read the corpus with all weights, and the gold sets."""
+    (target / FILE).unlink(missing_ok=True)
     spec, pair = params.translators[name], params.corpus.pair
-    convention = convention_of(params.convention)
-    pairs, gold = read_pairs(CORPUS / "pairs.parquet"), read_gold(CORPUS / "gold.parquet")
-    told = unusual_splitters(CORPUS / "pairs.parquet")
-    for job in jobs(params.extract, pairs, gold, pair):
-        src_lang, tgt_lang = job.languages.split("-")
-        read_as = partial(
-            model_text, convention=convention, tool=params.words.lemmas, src_lang=src_lang, tgt_lang=tgt_lang
-        )
+    convention, gold = convention_of(params.convention), read_gold(CORPUS / "gold.parquet")
+    pairs, told = read_pairs(CORPUS / "pairs.parquet"), unusual_splitters(CORPUS / "pairs.parquet")
+    target.mkdir(parents=True, exist_ok=True)
+    for job in jobs(params.extract, [] if params.extract.keep == "sums" else pairs, gold, pair):  # else for stage sums
+        src, tgt = job.languages.split("-")
+        read_as = partial(model_text, convention=convention, tool=params.words.lemmas, src_lang=src, tgt_lang=tgt)
         own = spec.for_pair(job.languages, pair)
         (texts, sentence), (shots, _) = read_as(job.pairs), read_as(pairs[: own.shots or 0])
         with job.named():
@@ -45,7 +51,7 @@ def main(name: str) -> None:
                 convention=convention,
                 sentence=sentence if job.of_gold else sentence + told,
                 work=WORK,
-                target=Path("data/attention") / name / job.split,
+                target=target / job.split,
                 say=say,
             )
 

@@ -117,7 +117,7 @@ def open_translator(
     if found and name in entries:
         spec = _entry(name, entries[name].for_pair(languages, found.corpus.pair), named)
     elif Path(name).expanduser().is_dir() or "/" in name:
-        spec = _spec(name, named, say)
+        spec = spec_of(name, named, say)
     else:
         message = (
             f"translator: must be an entry of {params} ({', '.join(entries) or 'there is none'}), a folder, or owner/name "
@@ -155,7 +155,14 @@ def _entry(name: str, spec: TranslatorSpec, named: Named) -> TranslatorSpec:
     return spec
 
 
-def _spec(name: str, named: Named, say: Callable[[str], None]) -> TranslatorSpec:
+def spec_of(name: str, named: Named = Named(), say: Callable[[str], None] = lambda line: None) -> TranslatorSpec:
+    """Return what params.yaml says of a folder or a model on the hub; how it is read is found from its configuration.
+
+    Raises
+    ------
+    PipelineError
+        If that is not certain, or `named` says what such a model does not have.
+    """
     if named.revision and means_folder(name):
         message = f"revision: only a model on the hub has one, but {name} is a folder; leave it out"
         raise PipelineError(message)
