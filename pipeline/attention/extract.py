@@ -118,7 +118,7 @@ def extract(
             tokens_per_batch=settings.tokens_per_batch,
             advance=lambda n: bar.advance(job, n),
             heads_pairs=settings.heads_pairs,
-            overlap=translator.device.type == "cuda",
+            overlap=reader.translator.device.type == "cuda",
         )
     if n_read == 0:
         message = (
