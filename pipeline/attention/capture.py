@@ -112,8 +112,11 @@ class Capture:
         PipelineError
             If a module's projection is not found.
         """
-        names = {_WATCHED[module][1]: name for name, module in model.named_modules() if self.watches(module)}
-        self.projections = {layer: output_projection(model, name) for layer, name in names.items()}
+        self.projections = {layer: output_projection(model, name) for layer, name in self.places(model).items()}
+
+    def places(self, model: nn.Module) -> dict[int, str]:
+        """Return the names of the modules in the model that holds them, by layer."""
+        return {_WATCHED[module][1]: name for name, module in model.named_modules() if self.watches(module)}
 
     def watches(self, module: nn.Module) -> bool:
         """Return whether a module is one of this capture's."""

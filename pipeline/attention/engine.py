@@ -75,6 +75,12 @@ def read_all(
     return [blocks[example.pair_id] for example in examples]
 
 
+def count_first(examples: Sequence[Example], first: Sequence[SentencePair]) -> int:
+    """Return how many of the examples are of the first pairs: so many come first."""
+    ids = {pair.pair_id for pair in first}
+    return sum(example.pair_id in ids for example in examples)
+
+
 def write_shards(
     reader: Reader,
     pairs: Sequence[SentencePair],
@@ -87,7 +93,7 @@ def write_shards(
 ) -> tuple[dict[str, str], Counter[str], int]:
     """Return the checksums of the shards, the skipped pairs by reason, and the number of pairs read.
 
-    The first `heads_pairs` pairs that can be read keep every head's own blocks. A shard that already lies in the
+    Those of the first `heads_pairs` pairs that can be read keep every head's own blocks. A shard that already lies in the
     folder, as it was written, is kept: the folder's name must say what made it. With `overlap`, for a model on a card,
     the next shard is tokenised and the last one written meanwhile, and batches are read one over the other: the shards
     are the same.
@@ -103,7 +109,7 @@ def write_shards(
             nonlocal n_read
             for at, (examples, lost) in zip(starts, tokenised, strict=True):
                 skipped.update(lost)
-                n_heads = max(0, heads_pairs - n_read)
+                n_heads = count_first(examples, pairs[at : min(at + PAIRS_A_SHARD, heads_pairs)])
                 n_read += len(examples)
                 path = folder / f"shard-{at // PAIRS_A_SHARD:05d}.arrow"
                 blocks = None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.attention.capture import Pooling
+from pipeline.attention.levels import states_at
 from pipeline.attention.load import Translator
 from pipeline.attention.reader import (
     DEFAULT,
@@ -24,9 +25,10 @@ from pipeline.attention.reader import (
     pad_matrices,
     part,
     read_staged,
+    to_device,
 )
 from pipeline.attention.states import COSTS, WordStates, word_distances
-from pipeline.attention.store import PairBlocks
+from pipeline.attention.store import Cosines, PairBlocks
 from pipeline.attention.tokenise import tokenise, tokenise_pair
 from pipeline.attention.word_map import Tokens, mean_rows, word_map
 from pipeline.conventions import CORRECTED, STATES, VIEWS, Convention, Side
@@ -159,6 +161,47 @@ class JointReader:
             means = [mean_rows(e.alone[side]) for e in examples]
             inputs[f"{side}_alone_mean"] = pad_matrices(means, translator, columns=width)
         return inputs
+
+    def cosines(self, examples: Sequence[Example], kind: str, level: int) -> list[Cosines]:
+        """Return the cosines of the word vectors of one level, as `read` gives them, and run no layer above it.
+
+        Parameters
+        ----------
+        examples : sequence of Example
+            A batch.
+        kind : {"together", "alone"}
+            One of `states`.
+        level : int
+            0 (what enters layer 1) to the number of layers.
+
+        Raises
+        ------
+        PipelineError
+            If a number is not finite, as `read`.
+        """
+        translator = self.translator
+        with torch.inference_mode():
+            inputs = {name: to_device(tensor, translator.device) for name, tensor in self.inputs(examples).items()}
+
+            def own(name: str) -> list[Tensor]:
+                run = partial(translator.model, **part(inputs, name), return_dict=True)
+                return [states_at(translator, level, run)]
+
+            if kind == "alone":
+                src_mean, tgt_mean = (inputs[f"{side}_alone_mean"] for side in SIDES)
+                states = WordStates(own("src"), own("tgt"), src_mean, tgt_mean)
+            else:
+                levels = own("pair")
+                states = WordStates(levels, levels, inputs["src_mean"], inputs["tgt_mean"])
+            distances = word_distances(states)
+            pairs = zip(distances.cosine[:, 0].cpu().numpy(), distances.cosine_raw[:, 0].cpu().numpy(), strict=True)
+            found = [
+                Cosines(*(one[: len(e.src), : len(e.tgt)] for one in both))
+                for e, both in zip(examples, pairs, strict=True)
+            ]
+        if not all(np.isfinite(one).all() for both in found for one in both):
+            self.read(examples)  # says which
+        return found
 
     def find(self, inputs: Tensors, *, heads: bool = False) -> Found:
         """Return attention between the sides, and distances of words together and alone."""
