@@ -74,6 +74,12 @@ def leave_mark(folder: Path, failure: Failure) -> None:
         write_failure(part / FILE, failure)
 
 
+def clear_mark(folder: Path) -> None:
+    """Make a folder, if need be, and remove the reason that an attempt before this one left in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FILE).unlink(missing_ok=True)
+
+
 def write_failure(path: Path, failure: Failure) -> None:
     """Write the reason as a JSON file."""
     write_json(path, {"schema": SCHEMA, **failure.record})
@@ -105,7 +111,7 @@ def unmeasured(metrics: Path, translators: Collection[str]) -> dict[str, Failure
     """
     found = {name: read_failure(metrics / "translators" / name / "summary.json") for name in translators}
     failed = {name: failure for name, failure in found.items() if failure}
-    if len(failed) == len(translators):
+    if failed and len(failed) == len(translators):
         message = (
             f"translators: at least one must have been measured, but {'; '.join(map(str, failed.values()))}; "
             "mend one, then run `dvc repro`"

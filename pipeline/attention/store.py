@@ -34,6 +34,8 @@ _OF_STATES = {
     "cosine_raw": pa.list_(pa.float16()),
 }
 _OF_HEADS = ("heads", "norm_heads")
+HALVES = frozenset(name for name, of in (_COLUMNS | _OPTIONAL | _OF_STATES).items() if of == pa.list_(pa.float16()))
+"""Quantities of a pair that are stored in half precision."""
 
 
 class Cosines(NamedTuple):

@@ -92,7 +92,7 @@ class Learn(Block):
         return self
 
 
-StudyName = Literal["prompt_size", "prompt_parts", "depth"]
+StudyName = Literal["prompt_size", "prompt_parts", "depth", "duals", "costs", "robustness"]
 """A study is a module of this name in pipeline/synthetic/studies/."""
 
 

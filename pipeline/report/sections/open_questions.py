@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from pipeline.claims import Claim
+from pipeline.claims import RULES, Claim
 from pipeline.report.matrix import tally
 from pipeline.report.page import Block, Picture, Section, Table, csv, text
 from pipeline.report.plots import grid, label_right
@@ -19,7 +19,7 @@ from pipeline.study_file import Chart, Line, Panel, StudyResult
 COLOURS = (TRAINED, RANDOM, "#009E73", "#8A63C9", "#B8860B", "#CC79A7", "#3A8FB7", "#7A7A00")
 """Each seen on light and on dark paper."""
 DASHED = (0, (4, 1.5))
-HEAD = ["study", "claim", "verdict", "measured", "unit", "must exceed", "why"]
+HEAD = ["study", "claim", "verdict", "measured", "unit", "must be", "why"]
 
 
 def section(studies: Sequence[StudyResult]) -> Section:
@@ -55,7 +55,10 @@ def _claims_table(studies: Sequence[StudyResult], role: str) -> Table:
 def _row(study: StudyResult, claim: Claim) -> list[str]:
     ends = [float("nan") if value is None else value for value in (claim.difference, claim.low, claim.high)]
     told = claim.statement + (f" ({claim.comparison})" if claim.comparison else "")
-    measured, bound = with_interval(*ends, decimals=None), f"{claim.bound:.3g}"
+    measured, bound = with_interval(*ends, decimals=None), f"above {claim.bound:.3g}"
+    if claim.limit is not None:
+        rule = "at most" if claim.limit.rule == RULES[0] else "at least"
+        measured, bound = f"{float(claim.limit.value):.3g}", f"{rule} {float(claim.limit.threshold):.3g}"
     return [reason(study.name), told, marked(claim.verdict), measured, claim.unit, bound, claim.why or "–"]
 
 

@@ -5,7 +5,7 @@ same code on little and decides nothing. `catalogue` lists the studies, `pipelin
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from pipeline.claims import OPEN, Claim, Estimate, decide
+from pipeline.claims import OPEN, Claim, Estimate, Rule, decide
 from pipeline.study_file import Size
 
 LEVEL = 0.95
@@ -44,9 +44,9 @@ class StudySettings:
     say: Callable[[str], None]
 
 
-def decided(estimates: Sequence[Estimate], size: Size) -> list[Claim]:
+def decided(estimates: Sequence[Estimate], size: Size, rules: Mapping[str, Rule] | None = None) -> list[Claim]:
     """Return the claims of a study, decided by `pipeline.claims.decide`; those of a demo are not testable here."""
-    claims = decide(estimates, level=LEVEL)
+    claims = decide(estimates, level=LEVEL, rules=rules)
     if size == "long":
         return claims
     return [replace(claim, verdict="not testable here", why=DEMO) for claim in claims]

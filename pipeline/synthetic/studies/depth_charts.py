@@ -136,13 +136,20 @@ def _elsewhere_finding(own: pd.DataFrame) -> str:
 def _schedule_findings(schedules: pd.DataFrame) -> Iterator[str]:
     deepest = schedules[schedules["depth"] == (20 if (schedules["depth"] == 20).any() else schedules["depth"].max())]
     last = deepest["layer"].max()
-    shown = [layer for layer in (1, last // 2, last) if layer >= 1]
-    means = deepest.assign(ratio=deepest["step"] / deepest["reg"]).groupby("layer")[["reg", "ratio"]].mean()
-    told = [f"{means.loc[k, 'reg']:.2g} with steps of {means.loc[k, 'ratio']:.2g} reg (layer {k})" for k in shown]
+    shown = [int(layer) for layer in (1, last // 2, last) if layer >= 1]
+    means = (
+        deepest.assign(ratio=deepest["step"] / deepest["reg"])
+        .groupby("layer")[["reg", "ratio"]]
+        .mean()
+        .to_dict("index")
+    )
+    told = [f"{means[k]['reg']:.2g} with steps of {means[k]['ratio']:.2g} reg (layer {k})" for k in shown]
     yield f"The reg of a trained schedule, mean over seeds: {', '.join(told)}."
 
 
 def _loop_findings(loops: pd.DataFrame) -> Iterator[str]:
+    lived = loops.groupby("model")["seed"].nunique()
+    yield f"Runs that did not diverge: {lived.get('tied', 0)} of one layer, {lived.get('untied', 0)} of layers apart."
     for n, rows in loops.groupby("n"):
         tied = rows[rows["model"] == "tied"].groupby("loops")["loss"]
         apart = _geometric(rows[rows["model"] == "untied"]["loss"])
