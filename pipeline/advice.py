@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.claims import FEWEST
 from pipeline.corpus.sources import open_source
-from pipeline.params import DEMO_PAIR, Params
+from pipeline.params import DEMO_PAIR, Params, named_paths
 
 ENOUGH = 3 * FEWEST
 """Sentences of which either half very likely has as many as a verdict needs."""
@@ -15,11 +15,17 @@ _SMALL = 64 * 2**20  # bytes of text that are read at once to count its rows
 def advise(params: Params) -> list[str]:
     """Return what is right but may not be meant: a line each."""
     notes = [
-        f"translators: {listed} learned {DEMO_PAIR} and nothing else: what is measured of them on {pair} says nothing of "
-        f"a translator of that pair; name one, model: owner/name or a folder"
+        f"translators: {listed} learned {DEMO_PAIR} and nothing else: numbers on {pair} say nothing of a translator of "
+        "that pair; name one, model: owner/name or a folder"
         for pair, names in params.demo_abroad.items()
         for listed in [" and ".join(names)]
     ]
+    if beyond := [key for key, path in named_paths(params).items() if ".." in Path(path).parts]:
+        more = f" and {len(beyond) - 1} more" if beyond[1:] else ""
+        notes.append(
+            f"{beyond[0]}{more}: a path with .. leads elsewhere from the copy in which `dvc exp run --queue` works; write "
+            "the whole path"
+        )
     if (n_pairs := _at_most(params)) < ENOUGH:
         notes.append(
             f"sample: {n_pairs} pairs at most: layers are chosen on one half and judged on the other, and a verdict needs "

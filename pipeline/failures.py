@@ -11,13 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline._output import SCHEMA, replacing, write_json
+from pipeline._output import SCHEMA, replacing, what_to_do, write_json
 from pipeline.errors import PipelineError
 
 FILE = "failed.json"
 """In `data/attention/NAME`, instead of the blocks; further on the reason stands in `summary.json`."""
-IN_THE_WAY = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
-"""Errors about where results go, which no other translator would be spared."""
 
 
 class Failure(NamedTuple):
@@ -40,6 +38,8 @@ class Failure(NamedTuple):
 def going_on(stage: str, leave: Callable[[Failure], object], say: Callable[[str], None]) -> Iterator[None]:
     """Let a stage of one translator end well although its work fails; an unforeseen error shows its traceback.
 
+    What no other translator would be spared still ends it: too little memory, a full disk, files in the way.
+
     Parameters
     ----------
     stage : str
@@ -51,11 +51,13 @@ def going_on(stage: str, leave: Callable[[Failure], object], say: Callable[[str]
     """
     try:
         yield
-    except IN_THE_WAY:
+    except MemoryError:
         raise
     except PipelineError as error:
         why = str(error)
-    except Exception as error:  # noqa: BLE001 - whatever a library raises must not lose the other translators
+    except Exception as error:
+        if isinstance(error, OSError) and what_to_do(error):
+            raise
         say(traceback.format_exc().rstrip())
         why = f"{type(error).__name__}: {error}"
     else:
@@ -103,7 +105,7 @@ def unmeasured(metrics: Path, translators: Collection[str]) -> dict[str, Failure
     """
     found = {name: read_failure(metrics / "translators" / name / "summary.json") for name in translators}
     failed = {name: failure for name, failure in found.items() if failure}
-    if len(failed) == len(translators):
+    if failed and len(failed) == len(translators):
         message = (
             f"translators: at least one must have been measured, but {'; '.join(map(str, failed.values()))}; "
             "mend one, then run `dvc repro`"

@@ -42,6 +42,8 @@ def gaps(text: str, template: str) -> list[Gap]:
 
 def _gaps(group: Group, template: Group, block: tuple[str, ...] = (), source: tuple[str, ...] = ()) -> Iterator[Gap]:
     if template.is_list or source == ("translators",):
+        if not template.items:  # an empty list shows no key
+            return
         name, first = next(iter(template.items.items()))
         # Of the translators the first shows every key, the others only those that they set.
         for number, own in list(group.items.items())[: None if template.is_list else 1]:

@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from pipeline._output import SCHEMA, replacing, whole_file, write_json
 from pipeline.alignment.collect import Pass, attention_by_convention
 from pipeline.alignment.inputs import Split
-from pipeline.alignment.results import plain
+from pipeline.alignment.results import Metrics, Places, plain, write_metrics
 from pipeline.attention.store import PairBlocks
 from pipeline.conventions import Convention
 from pipeline.corpus.gold import GoldPair
@@ -132,6 +132,13 @@ def _map(block: PairBlocks, scores: pd.Series | None, walk: Pass) -> dict:
         "plan": sparse(walk.plans(block.cost)),
         "score": None if scores is None else scores.to_numpy().reshape(shape).round(4).tolist(),
     }
+
+
+def write_all(metrics: Metrics, explorer: Mapping, places: Places) -> None:
+    """Write what the page shows of single pairs, the scores and the metrics."""
+    write_shown(explorer, metrics.example, places.shown)
+    write_scores(metrics.scores, places.scores)
+    write_metrics(metrics, places.metrics)
 
 
 def write_shown(explorer: Mapping, example: Mapping, folder: Path | str) -> None:

@@ -58,6 +58,12 @@ def read_all(
     return [blocks[example.pair_id] for example in examples]
 
 
+def count_first(examples: Sequence[Example], first: Sequence[SentencePair]) -> int:
+    """Return how many of the examples are of the first pairs: so many come first."""
+    ids = {pair.pair_id for pair in first}
+    return sum(example.pair_id in ids for example in examples)
+
+
 def write_shards(
     reader: Reader,
     pairs: Sequence[SentencePair],
@@ -69,7 +75,7 @@ def write_shards(
 ) -> tuple[dict[str, str], Counter[str], int]:
     """Return the checksums of the shards, the skipped pairs by reason, and the number of pairs read.
 
-    The first `heads_pairs` pairs that can be read keep every head's own blocks. A shard that already lies in the
+    Those of the first `heads_pairs` pairs that can be read keep every head's own blocks. A shard that already lies in the
     folder, as it was written, is kept: the folder's name must say what made it.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +86,7 @@ def write_shards(
         chunk = pairs[start : start + PAIRS_A_SHARD]
         examples, lost = tokenise_all(reader, chunk)
         skipped += lost
-        n_heads = max(0, heads_pairs - n_read)
+        n_heads = count_first(examples, chunk[: max(0, heads_pairs - start)])
         n_read += len(examples)
         path = folder / f"shard-{start // PAIRS_A_SHARD:05d}.arrow"
         if path.is_file() and sha256(path) == before.get(path.name):

@@ -60,10 +60,10 @@ class Job:
 
 
 def jobs(settings: Extract, pairs: Sequence[SentencePair], gold: Sequence[GoldPair], languages: str) -> list[Job]:
-    """Return what is to be read, the corpus (in its languages) first; a gold set is read with the trained weights."""
+    """Return what is to be read, the corpus (in its languages) first, if there is any; a gold set with trained weights."""
     found = [
         Job(split, control, settings.model_copy(update={"seed": seed}), pairs, languages)
-        for split, control, seed in settings.splits
+        for split, control, seed in (settings.splits if pairs else ())
     ]
     for name, own in by_set(gold).items():
         all_heads = settings.model_copy(update={"heads_pairs": len(own)})

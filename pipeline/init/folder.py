@@ -1,6 +1,5 @@
 """A folder of its own for a run: a copy of the project with its own git and DVC, so that the project stays as it is."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -51,11 +50,6 @@ def copy_project(target: Path) -> None:
 def stage(target: Path) -> None:
     """Put the copy's params.yaml into git's index."""
     _git("-C", str(target), "add", "params.yaml")
-
-
-def drop(target: Path) -> None:
-    """Remove a copy that came to nothing."""
-    shutil.rmtree(target, ignore_errors=True)
 
 
 def _branch(name: str) -> str:

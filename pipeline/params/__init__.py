@@ -9,10 +9,11 @@ from pipeline._messages import explain
 from pipeline._yaml import read_yaml
 from pipeline.conventions import ConventionName, convention_of
 from pipeline.errors import PipelineError
+from pipeline.methods import SHOWN, STORED
 from pipeline.migrate import refuse_outdated
 from pipeline.params.base import Block, refuse
 from pipeline.params.measures import Align, Certify, Intervene, Learn, Report, Studies, StudyName
-from pipeline.params.models import ControlName, Extract, Family, Translator, demo_translators, means_folder
+from pipeline.params.models import ControlName, Extract, Family, Ray, Translator, demo_translators, means_folder
 from pipeline.params.texts import (
     DEMO_PAIR,
     DEMO_PAIRS,
@@ -49,6 +50,7 @@ __all__ = [
     "Lexicon",
     "LinkFormat",
     "Params",
+    "Ray",
     "Report",
     "Sample",
     "Studies",
@@ -77,6 +79,7 @@ class Params(Block):
         default_factory=demo_translators
     )
     extract: Extract = Extract()
+    ray: Ray = Ray()
     align: Align = Align()
     intervene: Intervene = Intervene()
     gold: GoldSets = (Gold(),)
@@ -111,6 +114,8 @@ class Params(Block):
             refuse("sample.n_pairs: a number for corpus.source: wmt14, which has millions, but it is None; write one")
         if self.sample.n_pairs is not None and self.report.pair >= self.sample.n_pairs:
             refuse(f"report.pair: below sample.n_pairs ({self.sample.n_pairs}), but it is {self.report.pair}")
+        if self.extract.keep == "sums":
+            self._check_stored()
         if self.words.lemmas == "simplemma":
             _check_lemmas("corpus.pair", self.corpus.pair)
             for i, gold in enumerate(self.gold if convention_of(self.convention).text == "lemmas" else ()):
@@ -118,6 +123,21 @@ class Params(Block):
         if self.words.lemmas == "none" and convention_of(self.convention).text == "lemmas":
             refuse(f"words.lemmas: convention: {self.convention} reads lemmatised text, but it is none; use simplemma")
         return self
+
+    def _check_stored(self) -> None:
+        """Refuse single pairs beyond those whose blocks are stored where only sums are kept."""
+        limits = {
+            "align.transport_pairs": (self.align.transport_pairs, STORED),
+            "align.plan_pairs": (self.align.plan_pairs, STORED),
+            "extract.heads_pairs": (self.extract.heads_pairs, STORED),
+            "report.explorer_pairs": (self.report.explorer_pairs, SHOWN),
+            "report.pair": (self.report.pair, SHOWN - 1),
+        }
+        for key, (value, most) in limits.items():
+            if value > most:
+                refuse(
+                    f"{key}: at most {most} where extract.keep is sums, but it is {value}; lower it, or keep: blocks"
+                )
 
 
 def _check_lemmas(key: str, pair: str) -> None:

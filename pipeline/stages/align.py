@@ -4,10 +4,12 @@ from pathlib import Path
 
 import typer
 
-from pipeline.alignment.explorer import Wanted, explore, write_scores, write_shown
+from pipeline.alignment.added_file import read_added
+from pipeline.alignment.explorer import Wanted, explore, write_all
+from pipeline.alignment.gold_sets import doubts
 from pipeline.alignment.inputs import GoldSet, Inputs, Split
 from pipeline.alignment.measure import measure
-from pipeline.alignment.results import Places, write_failed, write_metrics
+from pipeline.alignment.results import Places, write_failed
 from pipeline.conventions import convention_of
 from pipeline.corpus.gold import by_set, read_gold
 from pipeline.corpus.pairs import read_pairs
@@ -16,7 +18,7 @@ from pipeline.lexicon.links import read_links
 from pipeline.params import Params, load_params
 from pipeline.stages import check_translator, run_stage, say
 
-CORPUS, LINKS, BLOCKS = Path("data/corpus"), Path("data/links"), Path("data/attention")
+CORPUS, LINKS, BLOCKS, SUMS = (Path("data") / folder for folder in ("corpus", "links", "attention", "sums"))
 
 
 def main(name: str) -> None:
@@ -24,7 +26,7 @@ def main(name: str) -> None:
     params = load_params()
     check_translator(params, name)
     places = Places.of(name)
-    if failure := read_failure(BLOCKS / name / FILE):
+    if failure := read_failure(BLOCKS / name / FILE) or read_failure(SUMS / name / FILE):
         say(f"align@{name}: nothing to measure, since {failure.stage} failed")
         return write_failed(failure, places)
     with going_on(f"align@{name}", lambda failure: write_failed(failure, places), say):
@@ -33,27 +35,25 @@ def main(name: str) -> None:
 
 def align(params: Params, name: str, places: Places) -> None:
     """Measure one translator, whose blocks are there."""
-    blocks, convention = BLOCKS / name, convention_of(params.convention)
+    only_sums, convention = params.extract.keep == "sums", convention_of(params.convention)
     pairs, gold = read_pairs(CORPUS / "pairs.parquet"), read_gold(CORPUS / "gold.parquet")
-    links = read_links(LINKS / "links.parquet")
+    links, blocks = read_links(LINKS / "links.parquet"), (SUMS if only_sums else BLOCKS) / name
     inputs = Inputs(
         pairs=pairs,
         links=links,
         shuffled_links=read_links(LINKS / "shuffled.parquet"),
         trained=Split.read(blocks / "trained"),
-        controls={split: Split.read(blocks / split) for split, _, _ in params.extract.splits if split != "trained"},
-        gold_sets=[GoldSet.of(set_, own, blocks / f"gold-{set_}") for set_, own in by_set(gold).items()],
+        controls={own: Split.read(blocks / own) for own, *_ in params.extract.splits if own != "trained"},
+        gold_sets=[GoldSet.of(set_, own, BLOCKS / name / f"gold-{set_}") for set_, own in by_set(gold).items()],
         link_policy=params.lexicon.policy,
         min_links=params.sample.min_links,
     )
-    metrics = measure(inputs, params.align, convention=convention, example=params.report.pair)
+    added = read_added(blocks / "added.npz") if only_sums else None
+    metrics = measure(inputs, params.align, convention=convention, example=params.report.pair, added=added)
     wanted = Wanted.of(pairs, params.report.explorer_pairs, links, gold)
-    write_shown(explore(wanted, inputs.trained, metrics.scores, convention), metrics.example, places.shown)
-    write_scores(metrics.scores, places.scores)
-    write_metrics(metrics, places.metrics)
-    for found in (metrics.summary["gold"] or {}, *metrics.summary["more_gold"]):
-        if found.get("doubt"):
-            say(f"align@{name}: warning: gold set {found['set']}: {found['doubt']['says']}")
+    write_all(metrics, explore(wanted, inputs.trained, metrics.scores, convention), places)
+    for doubt in doubts(metrics.summary):
+        say(f"align@{name}: warning: {doubt}")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ def extract_all(params: Params, name: str, target: Path) -> None:
     spec, pair = params.translators[name], params.corpus.pair
     convention, gold = convention_of(params.convention), read_gold(CORPUS / "gold.parquet")
     pairs, told = read_pairs(CORPUS / "pairs.parquet"), unusual_splitters(CORPUS / "pairs.parquet")
-    for job in jobs(params.extract, pairs, gold, pair):
+    target.mkdir(parents=True, exist_ok=True)
+    for job in jobs(params.extract, [] if params.extract.keep == "sums" else pairs, gold, pair):  # else for stage sums
         src, tgt = job.languages.split("-")
         read_as = partial(model_text, convention=convention, tool=params.words.lemmas, src_lang=src, tgt_lang=tgt)
         own = spec.for_pair(job.languages, pair)

@@ -3,13 +3,16 @@
 from pathlib import Path
 
 from pipeline._digests import write_sources
+from pipeline._queue import borrow
 from pipeline.failures import FILE, attempts, read_failure
-from pipeline.params import load_params
+from pipeline.params import load_params, named_paths
 from pipeline.stages import run_stage, say
 
 
 def main() -> None:
     """Write `data/sources`."""
+    if linked := borrow(named_paths(load_params(check_paths=False)).values(), Path()):
+        say(f"sources: read where they lie, in the project: {', '.join(linked)}")
     params = load_params()
     failed = [name for name in params.translators if read_failure(Path("data/attention") / name / FILE)]
     for name in failed:

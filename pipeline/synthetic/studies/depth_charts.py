@@ -143,6 +143,8 @@ def _schedule_findings(schedules: pd.DataFrame) -> Iterator[str]:
 
 
 def _loop_findings(loops: pd.DataFrame) -> Iterator[str]:
+    lived = loops.groupby("model")["seed"].nunique()
+    yield f"Runs that did not diverge: {lived.get('tied', 0)} of one layer, {lived.get('untied', 0)} of layers apart."
     for n, rows in loops.groupby("n"):
         tied = rows[rows["model"] == "tied"].groupby("loops")["loss"]
         apart = _geometric(rows[rows["model"] == "untied"]["loss"])
