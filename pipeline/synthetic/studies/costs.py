@@ -42,9 +42,9 @@ from pipeline.synthetic.studies.plan_errors import (
 NAME, QUESTION = "costs", "Can the layers transport under other costs than the squared distance?"
 SOLVED, NEAR, RATE = 1e-6, 0.05, 0.4
 RUN: Mapping[str, dict[str, Any]] = {
-    "long": {"problems": 8, "n": 8, "dim": 3, "reg": 0.05, "depth": 4000, "frequencies": [8, 32, 128, 512, 2048, 8192],
+    "long": {"problems": 4, "n": 8, "dim": 3, "reg": 0.05, "depth": 4000, "depth_between": 500, "frequencies": [8, 32, 128, 512, 2048, 8192],
              "knots": [4, 8, 16, 32, 64], "grid": 50},
-    "demo": {"problems": 2, "n": 4, "dim": 2, "reg": 0.2, "depth": 50, "frequencies": [8, 32],
+    "demo": {"problems": 2, "n": 4, "dim": 2, "reg": 0.2, "depth": 50, "depth_between": 12, "frequencies": [8, 32],
              "knots": [4, 8], "grid": 10},
 }  # fmt: skip
 Cost = Callable[[Tensor, Tensor], Tensor]
@@ -207,7 +207,7 @@ def _relu(seed: int, sizes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 "cost": name,
                 "seed": seed,
                 "knots": n_knots,
-                **_relu_errors([x, y], table, cost, sizes, depth=sizes["depth"] // 4),
+                **_relu_errors([x, y], table, cost, sizes, depth=sizes["depth_between"]),
             }
 
 
