@@ -88,7 +88,10 @@ def measure(
     shown = splits["trained"].example
     assert shown is not None  # a pair has been measured
     scored = score_table(splits["trained"], sample, names(views))
-    return Metrics(tables, example_of(shown, inputs.pairs, sample, walk), scored, summary)
+    position = next(i for i, pair in enumerate(inputs.pairs) if pair.pair_id == shown.pair_id)
+    links = sample.links[sample.ids.index(shown.pair_id)]
+    figure1 = example_of(shown, inputs.pairs[position], links, walk, position=position)
+    return Metrics(tables, figure1, scored, summary)
 
 
 def _run(walk: Pass, split: Split, sample: Sample) -> Collected:

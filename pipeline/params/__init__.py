@@ -97,7 +97,7 @@ class Params(Block):
                 f"sample.method: full is for corpus.source: wmt14, but the source is {self.corpus.source}; "
                 "use rows, which gives the same sentences"
             )
-        if self.report.pair >= self.sample.n_pairs:
+        if self.report.pair is not None and self.report.pair >= self.sample.n_pairs:
             refuse(f"report.pair: below sample.n_pairs ({self.sample.n_pairs}), but it is {self.report.pair}")
         if self.words.lemmas == "simplemma":
             _check_lemmas("corpus.pair", self.corpus.pair)

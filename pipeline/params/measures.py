@@ -95,5 +95,5 @@ class Learn(Block):
 class Report(Block):
     """What the page shows of single sentences."""
 
-    pair: Annotated[int, Field(ge=0)] = 0
+    pair: Annotated[int, Field(ge=0)] | None = None
     explorer_pairs: Annotated[int, Field(ge=0)] = 40

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import typer
 
-from pipeline.alignment.explorer import Wanted, explore, write_scores, write_shown
-from pipeline.alignment.inputs import GoldSet, Inputs, Split
+from pipeline.alignment.explorer import Wanted, explore, figure1_example, write_scores, write_shown
+from pipeline.alignment.inputs import Figure1, GoldSet, Inputs, Split
 from pipeline.alignment.measure import measure
 from pipeline.alignment.results import write_metrics
 from pipeline.conventions import convention_of
@@ -39,12 +39,15 @@ def main(name: str) -> None:
         link_policy=params.lexicon.policy,
         min_links=params.sample.min_links,
     )
-    metrics = measure(inputs, params.align, convention=convention, example=params.report.pair)
+    metrics = measure(inputs, params.align, convention=convention, example=params.report.pair or 0)
     by_words = {(item.pair.src_words, item.pair.tgt_words): item.links for item in gold}
-    wanted = Wanted(pairs[: params.report.explorer_pairs], len(pairs), links, by_words)
-    write_shown(
-        explore(wanted, inputs.trained, metrics.scores, convention), metrics.example, Path("data/explorer") / name
-    )
+    figure1 = Figure1.read(CORPUS / "figure1.parquet", LINKS / "figure1.parquet", blocks / "figure1")
+    wanted = Wanted(pairs[: params.report.explorer_pairs], len(pairs), links, by_words, figure1)
+    shown = explore(wanted, inputs.trained, metrics.scores, convention)
+    example = metrics.example
+    if figure1 is not None and params.report.pair is None:
+        example = figure1_example(figure1, convention)
+    write_shown(shown, example, Path("data/explorer") / name)
     write_scores(metrics.scores, Path("data/scores") / f"{name}.parquet")
     write_metrics(metrics, Path("reports/metrics/translators") / name)
     for found in (metrics.summary["gold"] or {}, *metrics.summary["more_gold"]):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline._output import SCHEMA, replacing, write_json
+from pipeline.corpus.figure1 import figure1_pairs
 from pipeline.corpus.gold import read_gold_sets, write_gold
 from pipeline.corpus.pairs import write_pairs
 from pipeline.corpus.select import select_pairs
@@ -14,7 +15,7 @@ FACTS = Path("reports/metrics/corpus.json")
 
 
 def main() -> None:
-    """Write pairs.parquet, gold.parquet (nothing in it without a gold set), and what was kept and dropped."""
+    """Write pairs.parquet, gold.parquet and figure1.parquet (either may hold nothing), and what was kept and dropped."""
     params = load_params()
     langs = {"src_lang": params.corpus.src_lang, "tgt_lang": params.corpus.tgt_lang}
     method = params.sample.method
@@ -32,6 +33,7 @@ def main() -> None:
         splitters = (selection["words"]["src"]["splitter"], selection["words"]["tgt"]["splitter"])
         write_pairs(folder / "pairs.parquet", pairs, splitters=splitters)
         write_gold(folder / "gold.parquet", gold)
+        write_pairs(folder / "figure1.parquet", figure1_pairs(**langs))
     write_json(FACTS, {"schema": SCHEMA, **selection})
     why = ", ".join(f"{n} {reason}" for reason, n in selection["dropped"].items() if n) or "none"
     say(f"corpus: kept {len(pairs)} pairs of {selection['looked_at']} looked at (dropped: {why})")

@@ -18,14 +18,14 @@ CORPUS, WORK = Path("data/corpus"), Path("work")
 
 
 def main(name: str) -> None:
-    """Write `data/attention/NAME/trained`, a folder a control and seed, and `gold-SET` a gold set."""
+    """Write `data/attention/NAME/trained`, a folder a control and seed, `gold-SET` a gold set, and `figure1`."""
     params = load_params()
     check_translator(params, name)
     spec, pair = params.translators[name], params.corpus.pair
     convention = convention_of(params.convention)
     pairs, gold = read_pairs(CORPUS / "pairs.parquet"), read_gold(CORPUS / "gold.parquet")
     told = unusual_splitters(CORPUS / "pairs.parquet")
-    for job in jobs(params.extract, pairs, gold, pair):
+    for job in jobs(params.extract, pairs, gold, pair, figure1=read_pairs(CORPUS / "figure1.parquet")):
         src_lang, tgt_lang = job.languages.split("-")
         read_as = partial(
             model_text, convention=convention, tool=params.words.lemmas, src_lang=src_lang, tgt_lang=tgt_lang

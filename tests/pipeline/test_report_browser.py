@@ -1,6 +1,7 @@
 """The page in a real browser: offline, silent, by pointer, by keys, in both directions, dark, printed, on a phone."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -42,6 +43,21 @@ def plain(measured, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def without_heads(measured, tmp_path_factory):
+    """A page whose last three pairs have no heads."""
+    data = tmp_path_factory.mktemp("data")
+    shutil.copytree(measured.project.data / "explorer", data / "explorer")
+    for file in data.glob("explorer/*/explorer.json"):
+        written = json.loads(file.read_text())
+        for entry in written["maps"][3:]:
+            entry["heads"] = None
+        file.write_text(json.dumps(written))
+    out = tmp_path_factory.mktemp("without_heads")
+    build(measured.project.params, measured.project.metrics, data, out)
+    return out / "index.html"
+
+
+@pytest.fixture(scope="module")
 def leftward(hostile, tmp_path_factory):
     """A page of words that try to break it, in two languages that are written from right to left."""
     own = {"source": "files", "pair": "ar-he", "src": ["data/own/a.ar"], "tgt": ["data/own/a.he"]}
@@ -71,6 +87,7 @@ def visit(browser):
             ),
         )
         page.goto(file.as_uri() + fragment)
+        page.wait_for_function("!document.getElementById('explorer-app')?.hidden")
         return page
 
     yield visit
@@ -81,6 +98,11 @@ def visit(browser):
 
 def cell(page, tgt, src, kind=0):
     return page.locator(".panel").nth(kind).locator(f'rect[data-tgt="{tgt}"][data-src="{src}"]')
+
+
+def readout_of(page, tgt, src):
+    cell(page, tgt, src).hover()
+    return float(re.search(r"attention ([\d.]+)", readout(page))[1])
 
 
 def readout(page):
@@ -144,7 +166,7 @@ def test_what_is_shown_stands_in_the_address_and_comes_back(plain, visit):
 
 
 @pytest.mark.parametrize(
-    "fragment", ["#x=", "#x=nobody/none", "#x=%E0%A4%A", "#x=1/mini-marian/output_step/99/maps/99-99"]
+    "fragment", ["#x=", "#x=nobody/none", "#x=%E0%A4%A", "#x=1/mini-marian/output_step/99/99/maps/99-99"]
 )
 def test_an_address_that_names_nothing_is_harmless(plain, visit, fragment):
     page = visit(plain, fragment)
@@ -166,8 +188,31 @@ def test_sentences_are_searched_and_sorted_and_chosen(plain, visit):
     assert options.all_inner_texts() == ["no sentence holds this"]
 
 
+def test_single_heads_are_shown_and_stand_in_the_address(plain, visit, measured):
+    page = visit(plain)
+    mean = readout_of(page, 2, 1)
+    page.get_by_role("combobox", name="head", exact=True).select_option(label="head 1")
+    assert "head 1" in page.locator(".where").inner_text() and "/4/1/maps" in page.url
+    one = readout_of(page, 2, 1)
+    page.get_by_role("combobox", name="head", exact=True).select_option(label="head 0")
+    other = readout_of(page, 2, 1)
+    assert one != other and mean == pytest.approx((one + other) / 2, abs=0.02)
+    again = visit(plain, f"#{page.url.partition('#')[2]}")
+    assert "head 0" in again.locator(".where").inner_text() and readout_of(again, 2, 1) == other
+    page.get_by_role("combobox", name="head", exact=True).select_option(label="mean over heads")
+    assert readout_of(page, 2, 1) == mean
+
+
+def test_a_pair_whose_heads_are_not_there_shows_the_mean_and_says_so(without_heads, visit):
+    page = visit(without_heads, "#x=10/mini-marian/output_step/2/1/maps")
+    assert "mean over heads" in page.locator(".where").inner_text()
+    assert "its single heads are not on the page" in page.locator(".where").inner_text()
+    assert page.get_by_role("combobox", name="head", exact=True).is_disabled()
+    assert "stored for the first 3." in page.locator("#explorer").inner_text()
+
+
 def test_a_pair_that_was_not_read_says_why(plain, visit):
-    page = visit(plain, "#x=10/mini-mbert/tgt_to_src/1/maps")
+    page = visit(plain, "#x=10/mini-mbert/tgt_to_src/1/mean/maps")
     assert "mini-mbert did not read this pair" in readout(page) and "1 too long" in readout(page)
     assert page.locator(".panel svg").count() == 0 and page.get_by_role("button", name="save CSV").is_disabled()
 
