@@ -1,7 +1,5 @@
 """What a page may show of single sentences: words, maps, plans and scores; an artefact of its own, never in git."""
 
-import base64
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -19,6 +17,7 @@ from pipeline.attention.store import PairBlocks
 from pipeline.conventions import Convention
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.pharaoh import GoldLinks, SomeLinks
+from pipeline.packing import packed
 
 Words = tuple[tuple[str, ...], tuple[str, ...]]
 FINE, COARSE = 255, 85
@@ -70,27 +69,11 @@ def pack(mass: Float[np.ndarray, "*lead tgt src"], steps: int = FINE) -> UInt8[n
     return np.rint(steps * np.sqrt(np.clip(mass, 0.0, 1.0))).astype(np.uint8)
 
 
-def as_text(packed: UInt8[np.ndarray, "..."]) -> str:
-    """Return the bytes of an array, by zlib and in base64: a browser unpacks it."""
-    return base64.b64encode(zlib.compress(packed.tobytes(), 9)).decode("ascii")
-
-
-def from_text(text: str) -> UInt8[np.ndarray, " byte"]:
-    """Return what `as_text` was given, flat.
-
-    Examples
-    --------
-    >>> from_text(as_text(np.array([[3, 1], [2, 0]], dtype=np.uint8))).tolist()
-    [3, 1, 2, 0]
-    """
-    return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=np.uint8)
-
-
 def explore(wanted: Wanted, trained: Split, scores: pd.DataFrame, convention: Convention) -> dict:
     """Return the content of explorer.json of one translator.
 
     `pairs` holds the words and links of every sentence; `maps` one entry beside each, or None where the translator did
-    not read it: `blocks` (`as_text` of `pack`; axes attention or plan, view, layer, tgt, src), `heads` (the same with
+    not read it: `blocks` (`packed` bytes of `pack`; axes attention or plan, view, layer, tgt, src), `heads` (the same with
     `COARSE` steps; axes view, layer, head, tgt, src; None where they are not kept) and the convention's `score` by view
     and layer (None without links).
 
@@ -161,8 +144,8 @@ def _map(block: PairBlocks, scores: pd.Series | None, walk: Pass) -> dict:
     heads = heads_by_convention(block, walk.views, walk.convention)
     shape = len(walk.views), walk.n_layers
     return {
-        "blocks": as_text(pack(np.stack([attention, walk.plans(block.cost)]))),
-        "heads": None if heads is None else as_text(pack(heads, COARSE)),
+        "blocks": packed(pack(np.stack([attention, walk.plans(block.cost)])).tobytes()),
+        "heads": None if heads is None else packed(pack(heads, COARSE).tobytes()),
         "score": None if scores is None else scores.to_numpy().reshape(shape).round(4).tolist(),
     }
 

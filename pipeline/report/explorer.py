@@ -129,14 +129,14 @@ def _size(maps: Mapping[str, Any] | None, *, heads: bool = False) -> int:
     return len(json.dumps(maps and {**maps, "heads": maps["heads"] if heads else None}))
 
 
-def trimmed(maps: Maps, fits: int, n_heads: int) -> list[dict[str, Any] | None]:
+def trimmed(maps: Maps, fits: int, n_heads: int) -> list[Mapping[str, Any] | None]:
     """Return the maps of the first pairs, those of single heads for fewer of them."""
     return [
         entry and {**entry, "heads": entry["heads"] if k < n_heads else None} for k, entry in enumerate(maps[:fits])
     ]
 
 
-def _translator(t: TranslatorMetrics, one: Mapping[str, Any], maps: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
+def _translator(t: TranslatorMetrics, one: Mapping[str, Any], maps: Maps) -> dict[str, Any]:
     skipped = {name: n for name, n in t.extraction.get("skipped", {}).items() if n}
     lost = ", ".join(f"{count(n)} {reason(name)}" for name, n in sorted(skipped.items()))
     return {

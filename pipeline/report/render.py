@@ -15,6 +15,7 @@ from pipeline._output import replacing, write_text
 from pipeline.claims import Claim
 from pipeline.claims_file import read_claims, read_questions
 from pipeline.conventions import label_of
+from pipeline.packing import packed
 from pipeline.params import Params
 from pipeline.report import matrix
 from pipeline.report.explorer import Explorer, direction, linked_words, read_explorer, script_json
@@ -26,7 +27,7 @@ from pipeline.report.sections import asked, construction, depth, embeddings, lea
 from pipeline.report.wording import count, listed
 
 PROJECT = "attention-transport"
-EXPLORER = ("explorer_state", "explorer_maps", "explorer_pointing", "explorer")
+EXPLORER = ("unpack", "explorer_state", "explorer_maps", "explorer_pointing", "explorer")
 """Its script, in the order in which the parts need each other."""
 
 
@@ -161,12 +162,15 @@ def _page(
         basis=_basis(params, translators),
         demo_translators=demo,
         legend=text("verdicts", "legend", interval=translators[0].interval),
-        figures=script_json({stem: {"csv": one.data, "panels": one.drawing.lines} for stem, one in pictures.items()}),
+        figures=script_json(
+            {stem: {"csv": packed(one.data.encode()), "panels": one.drawing.lines} for stem, one in pictures.items()}
+        ),
         glossary=glossary(),
         parameters_hash=made.parameters_hash(params),
         version=version(PROJECT),
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
-        scripts={"page": _script("page"), "explorer": [_script(name) for name in EXPLORER]},
+        scripts={name: _script(name) for name in ("unpack", "page")}
+        | {"explorer": [_script(name) for name in EXPLORER[1:]]},
         **content,
     )
 

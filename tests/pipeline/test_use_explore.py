@@ -8,9 +8,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from pipeline.alignment.explorer import from_text
 from pipeline.cli import main
 from pipeline.errors import PipelineError
+from pipeline.packing import unpacked
 
 SRC = ["The quick brown fox jumps over the lazy dog.", "A dog barks."]
 TGT = ["Le renard brun saute par-dessus le chien paresseux.", "Un chien aboie."]
@@ -53,11 +53,14 @@ def test_the_page_holds_what_the_reader_gives(opened, page):
     for shown, one in zip(data["translators"], opened, strict=True):
         for packed, found, pair in zip(shown["maps"], read(one, SRC, TGT), data["pairs"], strict=True):
             assert tuple(pair["src"]) == found.pair.src_words and tuple(pair["tgt"]) == found.pair.tgt_words
-            attention, plan = (from_text(packed["blocks"]) / 255).reshape(2, *found.attention.shape) ** 2
+            attention, plan = (np.frombuffer(unpacked(packed["blocks"]), np.uint8) / 255).reshape(
+                2, *found.attention.shape
+            ) ** 2
             np.testing.assert_allclose(attention, found.attention, atol=0.005)
             assert plan[0, 2].sum() == pytest.approx(len(pair["tgt"]), rel=0.01), "a mass of 1 a word"
             assert shown["layers"] == plan.shape[1] == len(shown["corpus"][0]) == len(shown["position"][0])
-            heads = (from_text(packed["heads"]) / 85).reshape(*plan.shape[:2], shown["heads"], *plan.shape[2:]) ** 2
+            heads = (np.frombuffer(unpacked(packed["heads"]), np.uint8) / 85) ** 2
+            heads = heads.reshape(*plan.shape[:2], shown["heads"], *plan.shape[2:])
             np.testing.assert_allclose(heads.mean(2), found.attention, atol=0.012)
 
 

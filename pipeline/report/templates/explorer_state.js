@@ -38,11 +38,6 @@ const maps = (k = state.pair) => translator().maps[k];
 
 // Stored as steps of the root of the mass, 255 or (single heads) 85, in zlib's form: attention then plan, view, layer,
 // (head,) target word, source word.
-const unpack = async (text) => {
-  const packed = new Blob([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))]);
-  const stream = packed.stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-};
 await Promise.all(
   data.translators.flatMap((entry) =>
     entry.maps.filter(Boolean).map(async (one) => {
