@@ -222,7 +222,7 @@ def _made(params: Params, translators: Sequence[TranslatorMetrics], metrics: Pat
     manifests = {t.name: t.extraction for t in translators}
     return {
         "parameters": made.parameters_yaml(params),
-        "conventions": [made.conventions_table(t) for t in translators],
+        "conventions": [made.conventions_table(translators)],
         "models": made.models_table(manifests, params),
         "data": made.data_table(params, selection, links),
         "dropped": made.dropped_table(translators, manifests, selection, links),

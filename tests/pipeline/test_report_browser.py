@@ -87,7 +87,7 @@ def visit(browser):
             ),
         )
         page.goto(file.as_uri() + fragment)
-        page.wait_for_function("!document.getElementById('explorer-app')?.hidden")
+        page.wait_for_selector("#explorer-app:not([hidden])")  # its data is unpacked after the page has loaded
         return page
 
     yield visit

@@ -180,7 +180,7 @@ const fillCurve = () => {
     svg,
     make("figcaption", {
       className: "note",
-      textContent: `${translator().score}: this sentence (line), mean of all sentences with its interval (band)`,
+      textContent: `${translator().score}${own.length ? ": this sentence (line)," : ","} mean of all sentences with its interval (band)`,
     }),
   );
 };
