@@ -10,12 +10,17 @@ from pipeline.params import Params
 from pipeline.report.render import build
 from tests.pipeline.report_factory import HOSTILE, SMALL, hostile, measured  # noqa: F401 - fixtures
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e .[browser]")
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make setup")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: make setup")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium, chromium-browser or google-chrome here"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 WIDE, PHONE = {"width": 1440, "height": 1000}, {"width": 390, "height": 844}
 
@@ -23,7 +28,7 @@ WIDE, PHONE = {"width": 1440, "height": 1000}, {"width": 390, "height": 844}
 @pytest.fixture(scope="module")
 def browser():
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
 
@@ -274,6 +279,16 @@ def test_a_figure_tells_its_values_to_pointer_and_keys_and_gives_them_as_a_file(
         figure.get_by_role("link", name="data as CSV").click()
     saved = caught.value.path().read_text(encoding="utf-8")
     assert saved == (plain.parent / "figures" / "figure5_mini-marian.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [WIDE, PHONE])
+def test_axe_finds_nothing_serious(plain, visit, viewport, scheme):
+    page = visit(plain, viewport=viewport, color_scheme=scheme)
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    found = axe.Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    serious = {one["id"]: one["nodes"][0]["html"][:200] for one in found if one["impact"] in ("serious", "critical")}
+    assert serious == {}
 
 
 def test_print_shows_the_state_and_opens_what_is_folded(plain, visit):

@@ -60,7 +60,7 @@ def block(t: TranslatorMetrics) -> Block:
         f"reports/metrics/translators/{t.name}/curves.csv",
         table(t),
         [
-            ("Every layer, view and score", all_tables(t)),
+            ("Every layer, both views", all_tables(t)),
             ("Attention on the other side, and on special tokens", mass_tables(t)),
         ],
     )
@@ -115,12 +115,11 @@ def table(t: TranslatorMetrics) -> Table:
 
 
 def all_tables(t: TranslatorMetrics) -> list[Table]:
-    """Return a table of all layers for every score and view."""
+    """Return a table of all layers for every view; the other scores are in curves.csv."""
     tables = []
-    for score in (t.score, *(name for name in SCORES if name != t.score)):
-        for view in t.views:
-            frame = t.curves[(t.curves["score"] == score) & (t.curves["view"] == view)]
-            tables.append(all_layers(frame, f"{SCORES[score].name}, {view_of(view).label}: {SCORES[score].what}"))
+    for view in t.views:
+        frame = t.curves[(t.curves["score"] == t.score) & (t.curves["view"] == view)]
+        tables.append(all_layers(frame, f"{SCORES[t.score].name}, {view_of(view).label}: {SCORES[t.score].what}"))
     return tables
 
 
