@@ -2,17 +2,24 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pipeline._output import replacing, write_json
 from pipeline.params import Params, named_paths
 
+AGAIN = "tried again"
 
-def write_sources(params: Params, folder: Path, memory: Path) -> None:
+
+def write_sources(
+    params: Params, folder: Path, memory: Path, *, attempts: Mapping[str, int] = MappingProxyType({})
+) -> None:
     """Write `text.json` (sentences, dictionary, hand-made links) and `translators/NAME.json` below `folder`.
 
-    Each is a map of path to sha256. A model of the hub has no files here: its revision says what it is.
+    The first maps the keys of the parameters to sha256, the others the names of a model's files. A model of the hub has
+    no files here: its revision says what it is.
 
     Parameters
     ----------
@@ -20,21 +27,37 @@ def write_sources(params: Params, folder: Path, memory: Path) -> None:
         Whose paths are there (`load_params` sees to it).
     memory : Path
         A JSON file that keeps checksums by size and time of change, so that only changed files are read.
+    attempts : mapping of str to int
+        How often translators have been tried again, which is written beside their files.
     """
-    known = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
+    known = _remembered(memory)
     seen: dict[str, Any] = {}
     text: dict[str, str] = {}
     models: dict[str, dict[str, str]] = {name: {} for name in params.translators}
     for key, path in named_paths(params).items():
+        found = _digests(Path(path).expanduser(), known, seen)
         block, name, *_ = key.split(".")
-        (models[name] if block == "translators" else text).update(_digests(Path(path).expanduser(), known, seen))
+        if block == "translators":
+            models[name] = {Path(file).name: digest for file, digest in found.items()}
+        else:
+            (text[key],) = found.values()
     with replacing(folder) as part:
         (part / "translators").mkdir()
         write_json(part / "text.json", text)
         for name, files in models.items():
-            write_json(part / "translators" / f"{name}.json", files)
+            again = {AGAIN: attempts[name]} if name in attempts else {}
+            write_json(part / "translators" / f"{name}.json", files | again)
     memory.parent.mkdir(parents=True, exist_ok=True)
     write_json(memory, seen)
+
+
+def _remembered(memory: Path) -> dict[str, Any]:
+    """Return what the last run noted; nothing if it is damaged, so that every file is read again."""
+    try:
+        found = json.loads(memory.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _digests(path: Path, known: dict[str, Any], seen: dict[str, Any]) -> dict[str, str]:

@@ -12,9 +12,10 @@ from jaxtyping import Float, UInt8
 from pipeline._output import SCHEMA, replacing, whole_file, write_json
 from pipeline.alignment.collect import Pass, attention_by_convention, heads_by_convention
 from pipeline.alignment.inputs import Figure1, Split
-from pipeline.alignment.results import example_of, plain
+from pipeline.alignment.results import Metrics, Places, example_of, plain, write_metrics
 from pipeline.attention.store import PairBlocks
 from pipeline.conventions import Convention
+from pipeline.corpus.gold import GoldPair
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.pharaoh import GoldLinks, SomeLinks
 from pipeline.packing import packed
@@ -56,6 +57,19 @@ class Wanted:
         links = {**self.links, own.pair.pair_id: own.links}
         blocks = chain(own.split.with_heads, trained.with_heads)
         return replace(self, pairs=[own.pair, *self.pairs], links=links, figure1=None), blocks
+
+    @classmethod
+    def of(
+        cls,
+        pairs: Sequence[SentencePair],
+        n_shown: int,
+        links: Mapping[int, SomeLinks],
+        gold: Iterable[GoldPair],
+        figure1: Figure1 | None = None,
+    ) -> "Wanted":
+        """Return the first of the pairs, with dictionary links, and hand-made ones where the words are those of a set."""
+        by_words = {(item.pair.src_words, item.pair.tgt_words): item.links for item in gold}
+        return cls(pairs[:n_shown], len(pairs), links, by_words, figure1)
 
 
 def pack(mass: Float[np.ndarray, "*lead tgt src"], steps: int = FINE) -> UInt8[np.ndarray, "*lead tgt src"]:
@@ -123,6 +137,13 @@ def figure1_example(figure1: Figure1, convention: Convention) -> dict:
     return example_of(pooled, figure1.pair, figure1.links, walk)
 
 
+def with_figure1(metrics: Metrics, figure1: Figure1 | None, pair: int | None, convention: Convention) -> Metrics:
+    """Return the metrics with that sentence for Figure 1, where there is one and `report.pair` names no other."""
+    if figure1 is None or pair is not None:
+        return metrics
+    return replace(metrics, example=figure1_example(figure1, convention))
+
+
 def _walk(split: Split, convention: Convention) -> Pass:
     return Pass(split.views, split.manifest["n_layers"], split.manifest["levels"], convention, seed=0)
 
@@ -148,6 +169,13 @@ def _map(block: PairBlocks, scores: pd.Series | None, walk: Pass) -> dict:
         "heads": None if heads is None else packed(pack(heads, COARSE).tobytes()),
         "score": None if scores is None else scores.to_numpy().reshape(shape).round(4).tolist(),
     }
+
+
+def write_all(metrics: Metrics, explorer: Mapping, places: Places) -> None:
+    """Write what the page shows of single pairs, the scores and the metrics."""
+    write_shown(explorer, metrics.example, places.shown)
+    write_scores(metrics.scores, places.scores)
+    write_metrics(metrics, places.metrics)
 
 
 def write_shown(explorer: Mapping, example: Mapping, folder: Path | str) -> None:

@@ -110,16 +110,18 @@ class Figure1:
     split: Split
 
     @classmethod
-    def read(cls, pairs: Path | str, links: Path | str, blocks: Path | str) -> "Figure1 | None":
-        """Return the pair of a file with its links and the folder of its blocks, None where the file holds no pair.
+    def read(cls, corpus: Path, links: Path, blocks: Path) -> "Figure1 | None":
+        """Return the pair with links and blocks from `figure1` in each folder, None where the corpus has no such pair.
 
         Raises
         ------
         PipelineError
             If a stage that makes one of them has not run.
         """
-        found = [cls(pair, read_links(links)[pair.pair_id], Split.read(blocks)) for pair in read_pairs(pairs)]
-        return found[0] if found else None
+        for pair in read_pairs(corpus / "figure1.parquet"):
+            own = read_links(links / "figure1.parquet")[pair.pair_id]
+            return cls(pair, own, Split.read(blocks / "figure1"))
+        return None
 
 
 @dataclass(frozen=True)

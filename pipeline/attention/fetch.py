@@ -97,14 +97,14 @@ def weight_files(name: str, files: Iterable[str], place: Callable[[str], Path]) 
     Raises
     ------
     PipelineError
-        If none is in safetensors: weights in Python's pickle format can run any code when they are read.
+        If none is in safetensors: weights in Python's pickle format can run any code when they are read. If an index
+        names files that do not lie beside it.
     """
     files = set(files)
     if WEIGHTS in files:
         return [WEIGHTS]
     if _INDEX in files:
-        index = json.loads(place(_INDEX).read_text(encoding="utf-8"))
-        return sorted(set(index["weight_map"].values()))
+        return _indexed(name, place(_INDEX), files)
     if pickled_weights(files):
         target = f"models/{Path(name).name}"
         message = (
@@ -116,6 +116,22 @@ def weight_files(name: str, files: Iterable[str], place: Callable[[str], Path]) 
         raise PipelineError(message)
     message = f"{KEY}: {name} must hold {WEIGHTS}, but it has no weights; name another model or revision"
     raise PipelineError(message)
+
+
+def _indexed(name: str, index: Path, files: set[str]) -> list[str]:
+    """Return the files that an index of weights names; an index comes from elsewhere and may name any path."""
+    try:
+        named = sorted({*json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        named = [""]
+    for one in named:
+        if not isinstance(one, str) or one not in files or not one.endswith(".safetensors") or "/" in one:
+            message = (
+                f"{KEY}: {_INDEX} of {name} must name files in safetensors that lie beside it, but it names {one!r}; "
+                "name another model or revision"
+            )
+            raise PipelineError(message)
+    return named
 
 
 def pickled_weights(files: Iterable[str]) -> list[str]:

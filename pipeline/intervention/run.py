@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from pipeline._output import whole_file
-from pipeline.errors import PipelineError
+from pipeline._kept import keep, kept
 from pipeline.intervention.items import Item
 from pipeline.intervention.observers import Edit, Intervention, Record
 from pipeline.intervention.rank import Ranking, blocks_of, in_batches
@@ -83,7 +82,7 @@ class Bench:
 def run_all(
     bench: Bench, interventions: Sequence[Intervention], folder: Path, *, track: Track = iter
 ) -> dict[Intervention, Float[np.ndarray, " pair"]]:
-    """Return the losses under each intervention; one that lies in the folder already is read from there.
+    """Return the losses under each intervention; one that lies whole in the folder already is read from there.
 
     Parameters
     ----------
@@ -93,25 +92,15 @@ def run_all(
         Its name must say all that the losses depend on.
     track : callable, optional
         Passes the interventions on and draws a progress bar.
-
-    Raises
-    ------
-    PipelineError
-        If what lies in the folder cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     return {change: _kept(bench, change, folder) for change in track(interventions)}
 
 
 def _kept(bench: Bench, change: Intervention, folder: Path) -> Float[np.ndarray, " pair"]:
-    path = folder / f"{hashlib.sha256(change.key.encode()).hexdigest()[:16]}.npy"
-    if path.exists():
-        try:
-            return np.load(path)
-        except (ValueError, EOFError) as error:
-            message = f"{path}: losses of an earlier run, but they cannot be read ({error}); delete the file"
-            raise PipelineError(message) from None
-    losses = bench.losses(change)
-    with whole_file(path) as part, part.open("wb") as handle:
-        np.save(handle, losses)
-    return losses
+    path = folder / f"{hashlib.sha256(change.key.encode()).hexdigest()[:16]}.kept"
+    found = kept(path)
+    if found is None:
+        found = {"losses": bench.losses(change)}
+        keep(path, found)
+    return found["losses"]

@@ -46,6 +46,9 @@ class Table:
 
 LINK = re.compile(r"\[([^\]]+)\]\(([^)]+)\)")
 """Words that lead to a term of the glossary: [words](term)."""
+FORMULA = tuple("=+-@\t\r＝＋－＠")
+"""How a cell begins that spreadsheets run."""
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 ROWS = 6
 """Of a table that stands open; the others are behind a click."""
 More = list[tuple[str, list[Table]]]
@@ -172,5 +175,17 @@ def bare(marked: str) -> str:
 
 
 def csv(frame: pd.DataFrame) -> str:
-    """Return a table as CSV with six decimals."""
-    return frame.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+    """Return a table as CSV with six decimals; a word that a spreadsheet would run as a formula has `'` before it."""
+    return frame.map(_no_formula).to_csv(index=False, float_format="%.6f", lineterminator="\n")
+
+
+def _no_formula(cell: object) -> object:
+    """Return a cell that a spreadsheet shows as it is.
+
+    Examples
+    --------
+    >>> [_no_formula(cell) for cell in ("=1+1", "-", "-0.5", -0.5, "a=b")]
+    ["'=1+1", "'-", '-0.5', -0.5, 'a=b']
+    """
+    formula = isinstance(cell, str) and cell.startswith(FORMULA) and not NUMBER.fullmatch(cell)
+    return f"'{cell}" if formula else cell

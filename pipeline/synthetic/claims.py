@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from otcore import squared_cost
-from pipeline._output import SCHEMA, write_json
+from pipeline._output import SCHEMA, write_json, write_text
 from pipeline.errors import PipelineError
 
 Verdict = Literal["holds", "fails", "vacuous"]
@@ -145,7 +145,7 @@ def write(finding: Finding, folder: Path) -> None:
     write_json(folder / "certificate.json", {"schema": SCHEMA, "claims": entries})
     for name, table in finding.tables.items():
         rounded = table.map(lambda cell: stable(cell) if isinstance(cell, float) else cell)
-        rounded.to_csv(folder / f"certificate_{name}.csv", index=False, lineterminator="\n")
+        write_text(folder / f"certificate_{name}.csv", rounded.to_csv(index=False, lineterminator="\n"))
 
 
 def spread(values: Tensor) -> dict[str, float]:

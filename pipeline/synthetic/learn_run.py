@@ -10,13 +10,10 @@ from pathlib import Path
 
 import numpy as np
 from dvclive import Live
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 import otcore
 from otcore.learning import Settings, State, start, train
-from pipeline._output import whole_file
-from pipeline.errors import PipelineError
+from pipeline._kept import keep, kept
 from pipeline.params import Learn
 
 Track = Callable[[Iterable[State]], Iterator[State]]
@@ -41,23 +38,14 @@ class Run:
         """Write a checkpoint, whole or not at all."""
         steps = np.array(list(self.curve), dtype=np.int64)
         losses = np.array(list(self.curve.values()), dtype=np.float64).reshape(len(steps), len(self.state.loss))
-        with whole_file(path) as part:
-            save_file(self.state.arrays() | {"curve_steps": steps, "curve_losses": losses}, part)
+        keep(path, self.state.arrays() | {"curve_steps": steps, "curve_losses": losses})
 
     @classmethod
-    def load(cls, path: Path) -> "Run":
-        """Return the run of a checkpoint.
-
-        Raises
-        ------
-        PipelineError
-            If the file cannot be read.
-        """
-        try:
-            arrays = load_file(path)
-        except SafetensorError as error:
-            message = f"{path}: a whole checkpoint, but it cannot be read ({error}); delete it to train from the start"
-            raise PipelineError(message) from None
+    def load(cls, path: Path) -> "Run | None":
+        """Return the run of a checkpoint, None if there is none that is as it was written."""
+        arrays = kept(path)
+        if arrays is None:
+            return None
         steps, losses = arrays.pop("curve_steps"), arrays.pop("curve_losses")
         return cls(State.from_arrays(arrays), dict(zip(steps.tolist(), losses.tolist(), strict=True)))
 
@@ -87,8 +75,8 @@ def train_to_the_end(settings: Settings, params: Learn, *, work: Path, live: Pat
     """
     folder = _folder(settings, params, work)
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / "checkpoint.safetensors"
-    run = Run.load(checkpoint) if checkpoint.is_file() else Run(start(settings), {})
+    checkpoint = folder / "checkpoint.kept"
+    run = Run.load(checkpoint) or Run(start(settings), {})
     states = train(settings, run.state, device=params.device)
     first_step, began = run.state.step, time.perf_counter()
     with Live(str(live), save_dvc_exp=False, dvcyaml=None) as progress:

@@ -49,10 +49,10 @@ def test_every_file_that_is_named_has_its_checksum(folder):
     found = _write()
     weights = hashlib.sha256(b"weights").hexdigest()
     assert sorted(found) == ["far", "hub", "mine", "text"]
-    assert found["far"]["../elsewhere/model/model.safetensors"] == weights
-    assert found["mine"]["models/mine/model.safetensors"] == weights
+    assert found["far"]["model.safetensors"] == weights
+    assert found["mine"]["model.safetensors"] == weights
     assert found["hub"] == {}
-    assert list(found["text"]) == ["../elsewhere/a.en", "../elsewhere/a.fr"]
+    assert list(found["text"]) == ["corpus.src[0]", "corpus.tgt[0]"]
 
 
 def test_only_changed_files_are_read_again(folder, monkeypatch):
@@ -64,7 +64,14 @@ def test_only_changed_files_are_read_again(folder, monkeypatch):
     os.utime(changed, ns=(1, 1))
     after = _write()
     assert read == [str(changed)]
-    assert after == before | {"far": before["far"] | {str(changed): "new"}}
+    assert after == before | {"far": before["far"] | {changed.name: "new"}}
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"a": '])
+def test_a_damaged_memory_means_that_every_file_is_read_again(folder, damage):
+    before = _write()
+    Path("work/digests.json").write_text(damage)
+    assert _write() == before
 
 
 def test_a_model_that_goes_is_forgotten(folder):

@@ -55,7 +55,9 @@ def test_every_number_of_a_table_is_one_of_its_metrics(measured):
             own, tables = everything, [part]
             if isinstance(part, Block):
                 source = metrics.parent.parent / part.files
-                beside = [one for one in files if one.parent == source.parent]  # of one translator, or of the certificate
+                beside = [
+                    one for one in files if one.parent == source.parent
+                ]  # of one translator, or of the certificate
                 own = Numbers([path.read_text(encoding="utf-8") for path in beside or files])
                 tables = [table for table in (part.table, *(t for _, more in part.more for t in more)) if table]
             for table in tables:

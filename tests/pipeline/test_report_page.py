@@ -27,7 +27,7 @@ from tests.pipeline.report_factory import HOSTILE, SMALL, hostile, measured, und
 
 pytestmark = pytest.mark.slow  # whole pages, drawn and read
 
-SECTIONS = ["verdicts", "explorer", *QUESTIONS, "open", "made", "glossary"]
+SECTIONS = ["verdicts", "explorer", *QUESTIONS, "open_questions", "open", "made", "glossary"]
 FIGURES = [
     "figure1_mini-marian", "figure1_mini-mbert", "figure5_mini-marian", "figure6_mini-mbert", "figure7_mini-marian",
     "figure7_mini-mbert", "figure9_mini-marian", "figure9_mini-mbert", "heads_mini-marian", "heads_mini-mbert",

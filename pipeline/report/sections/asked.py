@@ -1,4 +1,4 @@
-"""Sections that are claims and no more: growth with depth, use by the translator, and what stays open."""
+"""Sections that are claims and no more: growth with depth, use by the translator, and what stays undecided."""
 
 from collections.abc import Sequence
 
@@ -29,4 +29,4 @@ def open_section(claims: Sequence[Claim]) -> Section:
     head = ["statement", "of", "verdict", "why"]
     finding = text("open", "finding", n=len(rows)) if rows else text("open", "none")
     table = Table(head, rows, n_labels=4, caption=text("open", "table"), wraps=True)
-    return Section("open", "Open questions", finding, parts=[table] if rows else [])
+    return Section("open", "What stays undecided", finding, parts=[table] if rows else [])

@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from pipeline._output import read_object
-from pipeline.params import Params
+from pipeline._output import read_object, shown
+from pipeline.params import DEMO_PAIRS, Params, named_paths
 from pipeline.report.metrics import TranslatorMetrics
 from pipeline.report.page import Table, text
 from pipeline.report.wording import count, listed, reason
 
 PAGE_PACKAGES = ("jinja2", "matplotlib", "pandas", "pyarrow", "seaborn")
 GIVEN = {"source_code": "source code", "target_code": "target code", "before_source": "before each source sentence:"}
-DEMO_FOLDER = "data/demo"
 LICENCES = {
     ("text", "demo"): "written for this project; CC0 (data/demo/LICENSE)",
     ("text", "wmt14"): "WMT14 as distributed on the hub (wmt/wmt14); research use",
@@ -29,25 +28,29 @@ LICENCES = {
 }
 
 
-def is_demo(params: Params) -> bool:
-    """Return whether text or translators are those of the project itself, which stand for no published model."""
-    return params.corpus.source == "demo" or bool(demo_translators(params))
-
-
 def demo_translators(params: Params) -> list[str]:
     """Return the names of the translators that were trained for the demo."""
-    return [name for name, spec in params.translators.items() if Path(DEMO_FOLDER) in Path(spec.model).parents]
+    return [name for name, spec in params.translators.items() if spec.is_demo]
 
 
 def parameters_yaml(params: Params) -> str:
-    """Return the parameters, defaults included, as YAML that `load_params` reads."""
+    """Return the parameters, defaults included, as YAML that `load_params` reads; no folder of this machine."""
     from ruamel.yaml import YAML
+
+    paths = {*named_paths(params).values()}
+
+    def told(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: told(part) for key, part in value.items()}
+        if isinstance(value, list):
+            return [told(part) for part in value]
+        return shown(value) if isinstance(value, str) and value in paths else value
 
     yaml = YAML()
     yaml.default_flow_style = None
     yaml.width = 100
     buffer = io.StringIO()
-    yaml.dump(params.model_dump(mode="json"), buffer)
+    yaml.dump(told(params.model_dump(mode="json")), buffer)
     return buffer.getvalue()
 
 
@@ -135,14 +138,19 @@ def data_table(params: Params, selection: Mapping, links: Mapping) -> Table:
         ],
     ]
     for gold in params.gold:
-        demo = gold.links.startswith(DEMO_FOLDER)
+        demo = gold.links == DEMO_PAIRS
         licence = (
             LICENCES["text", "demo"]
             if demo
             else "files of the user; their licence applies (Hansards gold set: research use)"
         )
         rows.append(
-            [f"hand-made links, {gold.name}", gold.links, f"{gold.pair}, words numbered from {gold.base}", licence]
+            [
+                f"hand-made links, {gold.name}",
+                shown(gold.links),
+                f"{gold.pair}, words numbered from {gold.base}",
+                licence,
+            ]
         )
     return Table(["what", "which", "files", "terms"], rows, n_labels=4, wraps=True)
 

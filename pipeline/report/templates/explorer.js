@@ -59,7 +59,9 @@ const save = (name, type, text) => {
 };
 const stem = () =>
   `pair${pair().id}_${translator().name}_${view().id}_layer${state.layer}${state.head === null ? "" : `_head${state.head}`}`;
-const quoted = (value) => `"${String(value).replaceAll('"', '""')}"`;
+// As `csv` of page.py: a word that a spreadsheet would run as a formula has ' before it.
+const plain = (word) => (/^[=+\-@\t\r＝＋－＠]/.test(word) && !/^[+-]?\d+(\.\d+)?$/.test(word) ? `'${word}` : word);
+const quoted = (word) => `"${plain(word).replaceAll('"', '""')}"`;
 const table = () => {
   const rows = [["tgt", "src", "tgt_word", "src_word", "attention", "plan", "links"]];
   pair().tgt.forEach((tgtWord, tgt) =>
