@@ -106,7 +106,7 @@ def test_the_section_shows_every_claim_and_figure():
     ]
     assert "a demo" in section.lead[2] and "a demo" not in section.lead[1]
     cells = section.tables[0].rows[0]
-    assert cells[1] == "It rises." and cells[3] == "0.50 [0.40, 0.60]" and cells[5] == "0.25"
+    assert cells[1] == "It rises." and cells[3] == "0.50 [0.40, 0.60]" and cells[5] == "above 0.25"
     data = section.blocks[0].picture.data.splitlines()
     assert data[:2] == ["panel,line,x,value,low,high", ",trained,2,0.100000,0.000000,0.200000"]
     assert "1 is" not in open_questions.section([]).finding and open_questions.section([]).blocks == []
