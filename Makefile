@@ -17,6 +17,7 @@ setup: .venv/ready  ## make .venv with every package at its pinned version
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet -c constraints.txt torch==2.13.0
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	sh .ci/chromium
 	touch .venv/ready
 
 lock: setup  ## write constraints.txt anew from what a fresh set-up would resolve to; needs the network
@@ -38,7 +39,7 @@ check: setup  ## format, lint, types and the fast tests without real text: about
 test: setup  ## all tests, the slow ones too
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
-results: setup  ## the run of docs/results.md, in a folder beside this one; needs ../shared/data, a quarter of an hour
+results: setup  ## the run of docs/results.md, in a folder beside this one; needs ../shared/data, half an hour
 	git worktree add --force --detach $(RESULTS)
 	rm -r $(RESULTS)/reports/metrics
 	cp params/e5-local.yaml $(RESULTS)/params.yaml
@@ -48,14 +49,22 @@ results: setup  ## the run of docs/results.md, in a folder beside this one; need
 	mv $(RESULTS)/reports/metrics reports/results/e5-small
 	git worktree remove --force $(RESULTS)
 
+docs: setup  ## the documents as a site, work/site/index.html
+	$(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open $(CURDIR)/work/site/index.html"
+
+studies: setup  ## answer the paper's open questions anew: half an hour each on two cores; goes on where it was stopped
+	for study in $$($(BIN)/python -c 'from typing import get_args; from pipeline.params import StudyName; print(*get_args(StudyName))'); \
+	do $(BIN)/python -m pipeline.stages.study $$study || exit 1; done
+
 plots: setup  ## draw curves and losses (dvc plots show) on a page that needs no network
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[plots]'
 	$(BIN)/python .ci/plots_page.py > .dvc/plots/page.html
 	$(BIN)/dvc config --local plots.html_template plots/page.html
 	$(BIN)/dvc plots show
 
-bench: setup  ## ratios against plain references, one JSON object a benchmark
-	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+bench: setup  ## ratios against plain references: reports/bench.json and docs/benchmarks.md; half an hour
+	$(BIN)/python benchmarks/run.py
 
 mutate: setup  ## change the code line by line and count the changes that no test notices; half an hour or more
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[mutate]'
@@ -66,4 +75,4 @@ audit: setup  ## look up known security holes of the pinned packages; needs the 
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[audit]'
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
-.PHONY: help setup lock report check test results plots bench mutate audit
+.PHONY: help setup lock report check test results docs studies plots bench mutate audit

@@ -11,7 +11,8 @@ Discrete Optimal Transport, AISTATS 2026). `docs/theory.md` has the derivation, 
 6. `hilbert`: how far from the optimum, and what brings scalings closer.
 7. `bounds`: how fast, as the paper states it (Appendix D).
 8. `sorting`: transport in one dimension sorts.
-9. `learning`: can training find such weights (eq. 8 to 10)?
+9. `features` and `tabulated`: the same layers under other costs.
+10. `learning`: can training find such weights (eq. 8 to 10)?  `probes`: what can be read off states?
 
 Conventions: `src` is x, `tgt` is y, `reg` is the paper's lambda and `step_size` its gamma. Axis order is
 (batch, src, tgt) for costs and plans, (batch, head, query, key) for attention, (layers, head, width, width)
@@ -107,7 +108,7 @@ def __getattr__(name: str) -> Any:
     for module, names in _HOMES.items():
         if name in names:
             return getattr(importlib.import_module(f"otcore.{module}"), name)
-    if name in (*_HOMES, "learning", "scaling"):
+    if name in (*_HOMES, "features", "learning", "probes", "scaling", "tabulated"):
         return importlib.import_module(f"otcore.{name}")
     message = f"module 'otcore' has no attribute {name!r}"
     raise AttributeError(message)

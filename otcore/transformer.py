@@ -14,6 +14,7 @@ is gradient descent to rounding. A plain prompt has no memory row: use ``"free"`
 """
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
@@ -27,6 +28,33 @@ from otcore.terms import Array
 
 MemoryRow = Literal["frozen", "free"]
 MEMORY_ROWS: tuple[MemoryRow, ...] = ("frozen", "free")
+
+
+Norm = Literal["none", "before", "after"]
+NORMS: tuple[Norm, ...] = ("none", "before", "after")
+
+
+@dataclass(frozen=True)
+class Habits:
+    """What usual transformers do and the paper's do not.
+
+    Attributes
+    ----------
+    norm : {"none", "before", "after"}
+        Layer normalisation (mean 0 and variance 1 over the columns of a token, 1e-5 added to the variance): of what heads read, or of
+        the stream after each layer. A frozen memory row keeps its prompt, but is read as the others are.
+    causal : bool
+        Whether a token attends only to those that are not after it, and to the last one, the memory row, which would stand first.
+    """
+
+    norm: Norm = "none"
+    causal: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("norm", self.norm, NORMS)
+
+
+PLAIN = Habits()
 
 
 class Layer(NamedTuple):
@@ -103,9 +131,15 @@ def _softmax_attention(
     state: Float[Tensor, "batch token width"],
     score: Float[Tensor, "head width width"],
     real: Bool[Tensor, "batch token"] | None,
+    *,
+    causal: bool = False,
 ) -> Float[Tensor, "batch head token token"]:
-    """Return `softmax_attention` of checked arguments."""
+    """Return `softmax_attention` of checked arguments; `causal` as in `Habits`."""
     scores = (state[:, None] @ score) @ state[:, None].mT  # (b,1,t,w) @ (h,w,w) @ (b,1,w,t) -> (b,h,t,t)
+    if causal:
+        later = torch.ones_like(scores[0, 0], dtype=torch.bool).triu(1)
+        later[:, -1] = False
+        scores = scores.masked_fill(later, torch.finfo(scores.dtype).min)
     if real is not None:
         scores = scores.masked_fill(~real[:, None, None, :], torch.finfo(scores.dtype).min)
     return torch.softmax(scores, dim=-1)
@@ -126,6 +160,8 @@ class TransportTransformer(nn.Module):
         Whether the last token keeps its prompt; see the module's text.
     feed_forward : float tensor, shape (1 or depth, width, width), optional
         W of a further sublayer Z + relu(Z W).
+    habits : Habits
+        Layer normalisation and a causal mask, which the paper's layers do not have.
 
     Raises
     ------
@@ -161,6 +197,7 @@ class TransportTransformer(nn.Module):
         steps: Float[Tensor, " step_layers"] | None = None,
         memory_row: MemoryRow = "frozen",
         feed_forward: Float[Tensor, "ff_layers width width"] | None = None,
+        habits: Habits = PLAIN,
     ) -> None:
         super().__init__()
         check_count("depth", depth)
@@ -173,6 +210,7 @@ class TransportTransformer(nn.Module):
             _check_layers(name, weight, depth)
         self.depth = depth
         self.memory_row = memory_row
+        self.habits = habits
         self.score = nn.Parameter(score)
         self.value = nn.Parameter(value)
         self.feed_forward = None if feed_forward is None else nn.Parameter(feed_forward)
@@ -180,10 +218,12 @@ class TransportTransformer(nn.Module):
 
     @classmethod
     def constructed(
-        cls, weights: ConstructedWeights, *, depth: int, memory_row: MemoryRow = "frozen"
+        cls, weights: ConstructedWeights, *, depth: int, memory_row: MemoryRow = "frozen", habits: Habits = PLAIN
     ) -> "TransportTransformer":
         """Return the transformer of Theorem 3.1: Table 2's weights in every layer, not trainable."""
-        model = cls(weights.score, weights.value, depth=depth, steps=weights.steps, memory_row=memory_row)
+        model = cls(
+            weights.score, weights.value, depth=depth, steps=weights.steps, memory_row=memory_row, habits=habits
+        )
         return model.requires_grad_(False)
 
     @takes_arrays(prompt="batch token width", masks={"real": "batch n"})
@@ -215,12 +255,15 @@ class TransportTransformer(nn.Module):
         moves = self._moving_tokens(tokens, prompt)
         state = prompt
         for number, (score, value, feed_forward) in enumerate(self._weights(), start=1):
-            attention = _softmax_attention(state, score, tokens)
-            moved = state[:, None] @ value  # (b,1,t,w) @ (h,w,w) -> (b,h,t,w)
+            read = _normed(state) if self.habits.norm == "before" else state
+            attention = _softmax_attention(read, score, tokens, causal=self.habits.causal)
+            moved = read[:, None] @ value  # (b,1,t,w) @ (h,w,w) -> (b,h,t,w)
             update = (attention @ moved).sum(1)  # (b,h,t,t) @ (b,h,t,w), heads added -> (b,t,w)
             before, state = state, state + _masked(update, moves)
             if feed_forward is not None:
                 state = state + _masked(torch.relu(state @ feed_forward), moves)
+            if self.habits.norm == "after":
+                state = state + _masked(_normed(state) - state, moves)
             yield Layer(number, before, attention, state)
 
     @takes_arrays(prompt="batch token width", masks={"real": "batch n"})
@@ -315,6 +358,11 @@ def read_plan(
     [[[[0.5, 0.5], [0.5, 0.5]]]]
     """
     return _softmax_attention(state[:, :-1] if memory_row else state, score, real)
+
+
+def _normed(state: Tensor) -> Tensor:
+    """Return every token with mean 0 and variance 1 over its columns."""
+    return torch.nn.functional.layer_norm(state, state.shape[-1:])
 
 
 def _masked(update: Tensor, moves: Tensor | None) -> Tensor:

@@ -2,14 +2,20 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pipeline._output import replacing, write_json
 from pipeline.params import Params, named_paths
 
+AGAIN = "tried again"
 
-def write_sources(params: Params, folder: Path, memory: Path) -> None:
+
+def write_sources(
+    params: Params, folder: Path, memory: Path, *, attempts: Mapping[str, int] = MappingProxyType({})
+) -> None:
     """Write `text.json` (sentences, dictionary, hand-made links) and `translators/NAME.json` below `folder`.
 
     The first maps the keys of the parameters to sha256, the others the names of a model's files. A model of the hub has
@@ -21,6 +27,8 @@ def write_sources(params: Params, folder: Path, memory: Path) -> None:
         Whose paths are there (`load_params` sees to it).
     memory : Path
         A JSON file that keeps checksums by size and time of change, so that only changed files are read.
+    attempts : mapping of str to int
+        How often translators have been tried again, which is written beside their files.
     """
     known = _remembered(memory)
     seen: dict[str, Any] = {}
@@ -37,7 +45,8 @@ def write_sources(params: Params, folder: Path, memory: Path) -> None:
         (part / "translators").mkdir()
         write_json(part / "text.json", text)
         for name, files in models.items():
-            write_json(part / "translators" / f"{name}.json", files)
+            again = {AGAIN: attempts[name]} if name in attempts else {}
+            write_json(part / "translators" / f"{name}.json", files | again)
     memory.parent.mkdir(parents=True, exist_ok=True)
     write_json(memory, seen)
 

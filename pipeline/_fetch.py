@@ -1,15 +1,10 @@
 """What all downloads share: the folder they are kept in, tries, and sizes in words."""
 
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
-T = TypeVar("T")
-
-# Seconds between tries: a server that is busy for a quarter of a minute does not end a run.
 WAITS = (1, 2, 4, 8)
+"""Seconds between tries: a server that is busy for a quarter of a minute does not end a run."""
 
 
 def cache_folder() -> Path:
@@ -20,26 +15,6 @@ def cache_folder() -> Path:
     import pooch
 
     return Path(os.environ.get("ATTENTION_TRANSPORT_CACHE") or pooch.os_cache("attention-transport"))
-
-
-def retrying(call: Callable[[], T], transient: Callable[[Exception], bool]) -> T:
-    """Return what `call` returns, after as many tries as `WAITS` allows.
-
-    Parameters
-    ----------
-    call : callable
-        The work.
-    transient : callable
-        Whether an error may pass by itself; any other is raised at once.
-    """
-    for wait in WAITS:
-        try:
-            return call()
-        except Exception as error:
-            if not transient(error):
-                raise
-        time.sleep(wait)
-    return call()
 
 
 def in_words(n_bytes: int) -> str:
@@ -54,11 +29,3 @@ def in_words(n_bytes: int) -> str:
     while size >= 999.5 and len(units) > 1:
         size, units = size / 1000, units[1:]
     return f"{size:.0f} {units[0]}" if size >= 9.95 or units[0] == "B" else f"{size:.1f} {units[0]}"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(data)
-    part.replace(path)

@@ -1,29 +1,31 @@
-"""Files of the Hugging Face hub at one commit: listed, fetched with several tries, checked, found offline.
+"""Files of the Hugging Face hub at one commit: listed, fetched, checked, found offline.
 
-The files lie in the hub's own cache, where every other tool finds them. Only the listing of a commit is kept
-beside: from it an offline run knows what is missing.
+The hub's own client downloads, tries again and keeps the files in its cache, where every other tool finds them. Ours
+are the listing of a commit, from which an offline run knows what is missing, the check of each file against it, and
+errors in one line.
 """
 
-import hashlib
 import json
-import os
 import re
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import quote
 
-from pipeline._fetch import cache_folder, in_words, retrying, write_whole
+from pipeline import _fetch
+from pipeline._fetch import cache_folder, in_words
+from pipeline._output import write_json
 from pipeline.errors import PipelineError
 
 Kind = Literal["model", "dataset"]
 T = TypeVar("T")
 
 _HASH = re.compile(r"[0-9a-f]{40}")
-_PASSING = {408, 429, 500, 502, 503, 504}
-_DAMAGED = "arrived damaged"
+_BUSY = {408, 429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,14 @@ class HubFile:
 
     size: int
     digest: str
+
+    def is_at(self, path: Path) -> bool:
+        """Return whether the file on disk has this digest."""
+        from huggingface_hub.utils.sha import git_hash, sha_fileobj
+
+        with path.open("rb") as handle:
+            found = sha_fileobj(handle).hex() if len(self.digest) == 64 else git_hash(handle.read())
+        return found == self.digest
 
 
 @dataclass(frozen=True)
@@ -87,9 +97,9 @@ def open_commit(name: str, *, kind: Kind, revision: str | None, key: str) -> Hub
             "run once with a connection, or name a folder or file"
         )
         raise PipelineError(message)
-    commit = _ask(HubCommit(name, kind, wanted, {}, key), lambda: _list(name, kind, wanted, key))
-    noted = {"sha": commit.sha, "files": {path: [f.size, f.digest] for path, f in commit.files.items()}}
-    write_whole(listing, json.dumps(noted, sort_keys=True, indent=1).encode())
+    with explained(HubCommit(name, kind, wanted, {}, key)):
+        commit = _list(name, kind, wanted, key)
+    write_json(listing, {"sha": commit.sha, "files": {path: [f.size, f.digest] for path, f in commit.files.items()}})
     return commit
 
 
@@ -106,9 +116,9 @@ def _list(name: str, kind: Kind, revision: str, key: str) -> HubCommit:
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoFile
 
-    api = HfApi(endpoint=_endpoint())
-    sha = api.repo_info(name, repo_type=kind, revision=revision).sha
-    assert sha is not None  # every commit has one
+    api, sha = HfApi(), revision
+    if not _HASH.fullmatch(revision):
+        sha = patiently(partial(api.repo_info, name, repo_type=kind, revision=revision)).sha or revision
     entries = api.list_repo_tree(name, repo_type=kind, revision=sha, recursive=True)
     files = {
         entry.path: HubFile(entry.size, entry.lfs.sha256 if entry.lfs else entry.blob_id)
@@ -122,9 +132,7 @@ def cached(commit: HubCommit, path: str) -> Path | None:
     """Return where a file lies in the hub's cache, or None; its content is not looked at."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(
-        commit.name, path, cache_dir=_hub_cache(), revision=commit.sha, repo_type=commit.kind
-    )
+    found = try_to_load_from_cache(commit.name, path, revision=commit.sha, repo_type=commit.kind)
     whole = isinstance(found, str) and Path(found).stat().st_size == commit.files[path].size
     return Path(found) if isinstance(found, str) and whole else None
 
@@ -137,9 +145,10 @@ def fetch(commit: HubCommit, path: str) -> Path:
     PipelineError
         If it cannot be downloaded, arrives damaged twice, or is not cached and HF_HUB_OFFLINE forbids to ask.
     """
-    file = commit.files[path]
-    found = cached(commit, path)
-    if found and _digest(found, file) == file.digest:
+    from huggingface_hub import hf_hub_download
+
+    file, found = commit.files[path], cached(commit, path)
+    if found and file.is_at(found):
         return found
     if offline():
         state = "damaged in the cache" if found else "not in the cache"
@@ -148,97 +157,49 @@ def fetch(commit: HubCommit, path: str) -> Path:
             "HF_HUB_OFFLINE forbids to download it; run once with a connection"
         )
         raise PipelineError(message)
-
-    def download(again: bool) -> Path:
-        from huggingface_hub import hf_hub_download
-
-        return Path(
-            hf_hub_download(
-                commit.name,
-                path,
-                repo_type=commit.kind,
-                revision=commit.sha,
-                endpoint=_endpoint(),
-                cache_dir=_hub_cache(),
-                force_download=again,
-            )
-        )
-
     for again in (found is not None, True):
-        here = _ask(commit, partial(download, again))
-        if _digest(here, file) == file.digest:
+        download = partial(hf_hub_download, commit.name, path, repo_type=commit.kind, revision=commit.sha)
+        with explained(commit):
+            here = Path(patiently(partial(download, force_download=again), connections=False))
+        if file.is_at(here):
             return here
     here.resolve().unlink()
     message = (
-        f"{commit.key}: {path} of {commit.label} {_DAMAGED} twice (its checksum is not "
+        f"{commit.key}: {path} of {commit.label} arrived damaged twice (its checksum is not "
         f"{file.digest}) and was removed; try again later, or another mirror (HF_ENDPOINT)"
     )
     raise PipelineError(message)
 
 
-def read_range(commit: HubCommit, path: str, start: int, stop: int) -> bytes:
-    """Return the bytes `start` to `stop` of a file that is not downloaded as a whole.
+def patiently(ask: Callable[[], T], *, connections: bool = True) -> T:
+    """Return what `ask` returns; a busy hub is asked again, for the requests that its client makes only once.
 
-    Raises
-    ------
-    PipelineError
-        If the hub cannot be reached or refuses.
+    `connections` says whether that is so for connections that break, too.
     """
-    from huggingface_hub import hf_hub_url
-    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
-
-    url = hf_hub_url(commit.name, path, repo_type=commit.kind, revision=commit.sha, endpoint=_endpoint())
-    headers = build_hf_headers() | {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
-
-    def read() -> bytes:
-        with get_session().stream("GET", url, headers=headers, timeout=60) as response:
-            hf_raise_for_status(response)
-            if response.status_code != 206:
-                message = (
-                    f"{commit.key}: parts of a file are read (HTTP ranges), but {_endpoint() or 'the hub'} "
-                    f"sends the whole of {path}; set sample.method: full, or another mirror (HF_ENDPOINT)"
-                )
-                raise PipelineError(message)
-            data = response.read()
-        if len(data) != stop - start:
-            message = f"{len(data)} bytes of {stop - start} arrived"
-            raise ConnectionError(message)
-        return data
-
-    return _ask(commit, read)
-
-
-def _digest(path: Path, file: HubFile) -> str:
-    """Return the digest of a file on disk, of the same kind as the one that the hub gave."""
-    head = f"blob {path.stat().st_size}\0".encode()
-    digest = hashlib.sha256() if len(file.digest) == 64 else hashlib.sha1(head)
-    with path.open("rb") as handle:
-        while chunk := handle.read(1 << 22):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _endpoint() -> str | None:
-    return os.environ.get("HF_ENDPOINT") or None
-
-
-def _hub_cache() -> str:
-    from huggingface_hub import constants
-
-    return os.environ.get("HF_HUB_CACHE") or constants.HF_HUB_CACHE
-
-
-def _ask(commit: HubCommit, call: Callable[[], T]) -> T:
     from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import httpx
 
-    # The HTTP library under the hub's client has changed its name; its errors are the client's own bases.
-    http_error = next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
-    known: tuple[type[BaseException], ...] = (OSError, ValueError, http_error)
+    passing = (HfHubHTTPError, httpx.TransportError) if connections else (HfHubHTTPError,)
+    for wait in _fetch.WAITS:
+        try:
+            return ask()
+        except passing as error:
+            if (_status(error) or 503) not in _BUSY:
+                raise
+        time.sleep(wait)
+    return ask()
+
+
+@contextmanager
+def explained(commit: HubCommit) -> Iterator[None]:
+    """Turn what the hub's client raises into one line that says what the answer means and what to do."""
+    from huggingface_hub.utils import httpx
+
     try:
-        return retrying(call, _passes)
+        yield
     except PipelineError:
         raise
-    except known as error:
+    except (OSError, ValueError, httpx.HTTPError) as error:
         raise _explain(error, commit) from error
 
 
@@ -250,24 +211,13 @@ def _status(error: BaseException) -> int | None:
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
-def _passes(error: Exception) -> bool:
-    """Return whether another try may help: a busy server, a broken connection, half of a file."""
-    if isinstance(error, PipelineError):
-        return False
-    statuses = [status for link in _chain(error) if (status := _status(link))]
-    if statuses:
-        return statuses[0] in _PASSING
-    broken = any(isinstance(link, ConnectionError | TimeoutError) for link in _chain(error))
-    names = {base.__name__ for link in _chain(error) for base in type(link).__mro__}
-    return broken or "TransportError" in names or "Consistency check failed" in str(error)
-
-
 def _explain(error: BaseException, commit: HubCommit) -> PipelineError:
-    """Return one line that says what the hub's answer means and what to do."""
+    from huggingface_hub import constants
+
     name, kind = commit.name, commit.kind
     names = {type(link).__name__ for link in _chain(error)}
     status = next((status for link in _chain(error) if (status := _status(link))), None)
-    page = f"{_endpoint() or 'https://huggingface.co'}/{'datasets/' if kind == 'dataset' else ''}{name}"
+    page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{name}"
     if "GatedRepoError" in names:
         say = f"{name} wants an account that has accepted its terms; accept them at {page} and set HF_TOKEN"
     elif "RevisionNotFoundError" in names:

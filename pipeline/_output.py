@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import re
 import shutil
@@ -14,6 +15,24 @@ from pipeline.errors import PipelineError
 
 SCHEMA = 2
 """Of manifests and metrics: raised whenever a reader of the last edition would misread them."""
+DIGITS = 6
+
+
+def rounded(value: Any) -> Any:
+    """Return numbers with six significant digits, None for those that are none; dictionaries and lists with such.
+
+    Examples
+    --------
+    >>> rounded({"a": [1 / 3, float("nan"), 7]})
+    {'a': [0.333333, None, 7]}
+    """
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(part) for part in value]
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    return value
 
 
 def shown(path: str) -> str:

@@ -5,6 +5,7 @@ library says where a key stands, and only the lines of that key change.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -202,3 +203,38 @@ def insert_inline(text: str, keys: Sequence[str], new: Mapping[str, Any]) -> str
     added = ", ".join(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in new.items())
     end = max((item.end for item in group.items.values()), default=group.start + 1)
     return f"{text[:end]}{', ' if group.items else ''}{added}{text[end:]}"
+
+
+def replace_value(text: str, keys: Sequence[str], value: Any) -> str:
+    """Return the text with another value for one key; its comment stays in its column where there is room.
+
+    Parameters
+    ----------
+    text : str
+    keys : sequence of str
+        Path of the key, in lists with numbers; what it holds stands on one line, or is a list a line each.
+    value : str, int, float, bool, None or list of these
+    """
+    item = find(layout(text), keys)
+    assert item is not None
+    after = text[item.end :].partition("\n")[0]
+    bare = after.lstrip()
+    new = _inline(value)
+    if bare.startswith("#"):
+        column = item.end + len(after) - len(bare) - (text.rfind("\n", 0, item.value_start) + 1)
+        width = item.value_start - (text.rfind("\n", 0, item.value_start) + 1) + len(new)
+        new += " " * max(3 if width + 3 > column else column - width, 1)
+        return text[: item.value_start] + new + text[item.end + len(after) - len(bare) :]
+    return text[: item.value_start] + new + text[item.end :]
+
+
+def _inline(value: Any) -> str:
+    """Return a value as YAML on one line; text without quotes where it reads back as itself."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_inline(one) for one in value)}]"
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and parse(value) == value:
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+_PLAIN = re.compile(r"[\w./~][\w./~+-]*")

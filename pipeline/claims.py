@@ -24,6 +24,8 @@ QUESTIONS = (
     "construction",
     "training",
 )
+OPEN = "open_question"
+"""What the studies answer (`pipeline.synthetic.studies`); its claims stand beside those of a run, in files of their own."""
 EVIDENCE = ("supported", "partly", "not supported", "undecided", "untested", "not testable here")
 CERTIFICATE = ("holds", "fails", "vacuous")
 """Verdicts on the construction, of which there are theorems."""
@@ -80,8 +82,8 @@ class Limit:
         What it was measured on.
     seed : int or None
         First seed; None where nothing is random.
-    group : {"paper", "errata", "software", ""}
-        Of the certificate: a statement of the paper, an erratum, or a check of our software.
+    group : {"paper", "follows", "errata", "software", ""}
+        Of the certificate: a statement of the paper, what follows from it, an erratum, or a check of our software.
     """
 
     value: float | str
@@ -122,7 +124,7 @@ class Estimate:
     id : str
         Stable name of the comparison.
     claim, question : str
-        The claim that it is a part of, and which of `QUESTIONS` that answers.
+        The claim that it is a part of, and which of `QUESTIONS` that answers, or `OPEN`.
     statement, comparison : str
         The claim in our words; this row of it in our words.
     translator, view : str
@@ -175,7 +177,7 @@ class Estimate:
     limit: Limit | None = None
 
     def __post_init__(self) -> None:
-        _one_of("question", self.question, QUESTIONS)
+        _one_of("question", self.question, (*QUESTIONS, OPEN))
         _one_of("role", self.role, ROLES)
 
 
@@ -213,6 +215,11 @@ def _one_of(name: str, value: str, known: Sequence[str]) -> None:
         raise PipelineError(message)
 
 
+def too_few(row: Estimate) -> bool:
+    """Return whether a row rests on so few sentences that nothing is decided."""
+    return row.n_pairs is not None and row.n_pairs < FEWEST
+
+
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Return p-values corrected for the number of tests (Holm 1979), in [0, 1]; None is no test.
 
@@ -233,7 +240,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 def correct(estimates: Sequence[Estimate]) -> list[Correction | None]:
     """Return the correction of every row: Holm over all rows of its question, across translators and views."""
     out: list[Correction | None] = [None] * len(estimates)
-    for question in QUESTIONS:
+    for question in (*QUESTIONS, OPEN):
         rows = [place for place, row in enumerate(estimates) if row.question == question and row.p is not None]
         p_values = [estimates[place].p for place in rows]
         for place, p, corrected in zip(rows, p_values, holm(p_values), strict=True):
@@ -266,7 +273,7 @@ def verdict_of(estimate: Estimate, corrected: float | None = None, *, level: flo
     if estimate.limit is not None:
         return ("supported" if _kept(estimate.limit) else "not supported"), ""
     low, high = estimate.low, estimate.high
-    if estimate.n_pairs is not None and estimate.n_pairs < FEWEST:
+    if too_few(estimate):
         return "undecided", f"too few sentences: {estimate.n_pairs}, at least {FEWEST} are needed"
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return "undecided", "there is no interval"
@@ -314,7 +321,8 @@ def decide(estimates: Sequence[Estimate], *, level: float, rules: Mapping[str, R
         for claim in (_by_rule(group, rules[name], level) if name in rules else _weakest_first(group))
     ]
     order = {key[:2]: place for place, key in enumerate(groups)}
-    return sorted(ranked, key=lambda c: (QUESTIONS.index(c.question), order[c.question, c.claim], ROLES.index(c.role)))
+    asked = (*QUESTIONS, OPEN)
+    return sorted(ranked, key=lambda c: (asked.index(c.question), order[c.question, c.claim], ROLES.index(c.role)))
 
 
 def _by_rule(group: Sequence[Claim], rule: Rule, level: float) -> list[Claim]:
@@ -322,7 +330,7 @@ def _by_rule(group: Sequence[Claim], rule: Rule, level: float) -> list[Claim]:
     deciding = [claim for claim in group if claim.role == "decides"]
     if not deciding:
         return list(group)
-    front, few = deciding[0], [claim for claim in deciding if claim.n_pairs is not None and claim.n_pairs < FEWEST]
+    front, few = deciding[0], [claim for claim in deciding if too_few(claim)]
     verdict, why = (few[0].verdict, few[0].why) if few else rule(deciding, round(1 - level, 10))
     others = [replace(claim, role="beside") for claim in group if claim is not front]
     return [replace(front, verdict=verdict, why=why), *others]

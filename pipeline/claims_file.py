@@ -16,10 +16,11 @@ DIGITS = 6
 def write_claims(path: Path, claims: Sequence[Claim], questions: Sequence[Question] = ()) -> None:
     """Write `claims.json`: schema, questions and one record a claim; the same claims give the same bytes."""
     asked = [vars(question) for question in questions]
-    write_json(path, {"schema": SCHEMA, "questions": asked, "claims": [_record(claim) for claim in claims]})
+    write_json(path, {"schema": SCHEMA, "questions": asked, "claims": [claim_record(claim) for claim in claims]})
 
 
-def _record(claim: Claim) -> dict[str, Any]:
+def claim_record(claim: Claim) -> dict[str, Any]:
+    """Return a claim as `claims.json` holds it."""
     record = {key: _plain(value) for key, value in vars(claim).items() if key != "p"}  # stands in the correction
     correction, limit = claim.correction, claim.limit
     record["correction"] = correction and {key: _plain(value) for key, value in vars(correction).items()}
@@ -49,7 +50,7 @@ def read_claims(path: Path) -> list[Claim]:
         If it is missing, of another schema, or lacks a key.
     """
     found = read_object(path, ("claims",), "claims")
-    return [_claim(record, path) for record in found["claims"]]
+    return [claim_of(record, path) for record in found["claims"]]
 
 
 def read_questions(path: Path) -> list[Question]:
@@ -63,12 +64,19 @@ def read_questions(path: Path) -> list[Question]:
     return [Question(**question) for question in read_object(path, ("questions",), "claims")["questions"]]
 
 
-def _claim(record: Mapping[str, Any], path: Path) -> Claim:
+def claim_of(record: Mapping[str, Any], path: Path, *, stage: str = "claims") -> Claim:
+    """Return the claim of a record.
+
+    Raises
+    ------
+    PipelineError
+        If a key is missing or too many; names the stage that writes the file.
+    """
     keys = {field.name for field in fields(Claim)} - {"p"}
     if odd := sorted(keys.symmetric_difference(record)):
         message = (
             f"metrics: every claim of {path} must have {', '.join(sorted(keys))}, but it is otherwise with {odd[0]}; "
-            "run `dvc repro --force claims`"
+            f"run `dvc repro --force {stage}`"
         )
         raise PipelineError(message)
     correction, limit = record["correction"], record["limit"]

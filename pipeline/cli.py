@@ -20,6 +20,7 @@ Base = Literal["0", "1"]
 Origin = Literal["attention", "states"]
 Words = Literal["auto", "given", "split"]
 ReadsOption = Literal["cross", "joint"]
+Reads = Literal["cross", "joint", "prompt"]
 Positions = Literal["continue", "restart"]
 
 
@@ -198,6 +199,66 @@ def explore(  # noqa: PLR0913 - each is an option
 
 
 @app.command()
+def init(  # noqa: PLR0913 - each is an option
+    *,
+    pair: Annotated[str, typer.Option(help="Languages of the text, source-target: de-en.")],
+    src: Annotated[
+        list[str] | None, typer.Option(help="Source sentences, one a line; more than once: more files.")
+    ] = None,
+    tgt: Annotated[list[str] | None, typer.Option(help="Their translations, line by line.")] = None,
+    file: Annotated[str | None, typer.Option(help="Instead of both: one .tsv, .parquet, .jsonl or .tmx.")] = None,
+    dictionary: Annotated[
+        str | None, typer.Option(help='"source target" a line; MUSE\'s, which is downloaded, if left out.')
+    ] = None,
+    gold: Annotated[str | None, typer.Option(help="Hand-made links, in any form that aer reads.")] = None,
+    gold_text: Annotated[
+        list[str] | None, typer.Option(help="Their sentences, one file or two, if they are not those of the text.")
+    ] = None,
+    gold_base: Annotated[Base | None, typer.Option(help="Number of the first word in --gold.")] = None,
+    translator: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A folder, owner/name on the hub, or one of the demo's; more than once: more. The demo's two."
+        ),
+    ] = None,
+    reads: Annotated[Reads | None, typer.Option(help="How these are read, where their files do not say.")] = None,
+    positions: Annotated[Positions | None, typer.Option(help="Of those that read joint.")] = None,
+    n_pairs: Annotated[int | None, typer.Option(min=1, help="Pairs to read; all, if left out.")] = None,
+    into: Annotated[
+        Path | None, typer.Option(help="First copy the project into this new folder, for this run.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an edited params.yaml, kept as params.yaml.old.")
+    ] = False,
+) -> None:
+    """Write a params.yaml for text of your own: complete, commented, and checked against the files that it names.
+
+    With --into the run has a folder, a git branch and results of its own, and those of this folder stay as they are.
+    """
+    from pipeline.init.command import Options, begin
+
+    begin(
+        Options(
+            pair=pair,
+            src=src or [],
+            tgt=tgt or [],
+            file=file,
+            dictionary=dictionary,
+            gold=gold,
+            gold_text=gold_text or [],
+            gold_base=None if gold_base is None else int(gold_base),
+            translators=translator or [],
+            reads=reads,
+            positions=positions,
+            n_pairs=n_pairs,
+        ),
+        into=into,
+        force=force,
+        say=partial(typer.echo, err=True),
+    )
+
+
+@app.command()
 def validate(
     file: Annotated[Path, typer.Argument(help="The parameters to check.")] = Path("params.yaml"),
     complete: Annotated[
@@ -205,7 +266,7 @@ def validate(
     ] = False,
 ) -> None:
     """Check a parameter file; every problem is one line that names the key, the rule and what to do."""
-    from pipeline.doctor import advise
+    from pipeline.advice import advise
     from pipeline.fill import fill, left_out
     from pipeline.params import load_params
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,12 @@ from typing import TYPE_CHECKING
 
 from pipeline._fetch import cache_folder, in_words
 from pipeline._hub import HubCommit, cached, open_commit
+from pipeline.advice import advise
 from pipeline.attention.fetch import KEY, needed_files
+from pipeline.corpus.gold import read_gold_sets
 from pipeline.corpus.pairs import SentencePair, read_pairs
+from pipeline.corpus.select import select_pairs
+from pipeline.corpus.sources import open_source
 from pipeline.errors import PipelineError
 from pipeline.params import Params, Translator
 
@@ -70,7 +75,10 @@ def examine(params: Params, *, probe: bool = True, say: Callable[[str], None] = 
         if found is not None:
             downloads.append(found)
     findings += [_describe(download) for download in downloads]
-    pairs, n_pairs, note = sentences(params)
+    try:
+        pairs, n_pairs, note = sentences(params)
+    except PipelineError as error:
+        return [*findings, Finding("sentences", str(error), problem=True)]
     findings.append(Finding("sentences", note))
     blocks = 0
     for name, spec in params.translators.items():
@@ -80,6 +88,7 @@ def examine(params: Params, *, probe: bool = True, say: Callable[[str], None] = 
             found_lines, size = [Finding(name, str(error), problem=True)], 0
         findings += found_lines
         blocks += size
+    findings += [Finding("note", note) for note in advise(params)]
     return [*findings, *_room(sum(download.missing for download in downloads), blocks)]
 
 
@@ -148,7 +157,7 @@ def corpus_download(params: Params) -> Download | None:
         return Download(f"corpus ({commit.label})", size, missing)
     group = _ROWS_A_GROUP * _BYTES_A_ROW
     n_groups = max(1, size // group)
-    wanted = 1.25 * params.sample.n_pairs  # as the selection draws them at first
+    wanted = 1.25 * (params.sample.n_pairs or 0)  # as the selection draws them at first
     if params.sample.method == "head":
         touched = min(1.0, wanted / _ROWS_A_GROUP / n_groups)
     else:
@@ -198,30 +207,41 @@ def _describe(download: Download) -> Finding:
 
 
 def sentences(params: Params) -> tuple[list[SentencePair], int, str]:
-    """Return sentences to probe with, how many a run reads, and what that rests on."""
-    n_gold = 0
-    if params.gold:
-        from pipeline.corpus.gold import read_gold_sets
+    """Return sentences to probe with, how many a run reads, and what that rests on.
 
-        n_gold = len(read_gold_sets(params.gold))
-    n_read = params.sample.n_pairs * len(params.extract.controls) + n_gold
-    controls = " and ".join(params.extract.controls)
-    told = f"{params.sample.n_pairs} pairs, with {controls} weights; {n_gold} gold"
+    Text that is here is chosen from as the stage corpus does it; of what would be downloaded as many are taken as were
+    asked for.
+
+    Raises
+    ------
+    PipelineError
+        If the text or a gold set cannot be read, or not one pair of it is fit.
+    """
+    splits, n_gold = [name for name, _, _ in params.extract.splits], len(read_gold_sets(params.gold))
+    weights = f"with {' and '.join(splits)} weights; {n_gold} gold"
+    if params.corpus.source != "wmt14":
+        pairs, found = _chosen(params)
+        dropped = ", ".join(f"{n} {reason}" for reason, n in found["dropped"].items() if n) or "none"
+        told = f"{len(pairs)} pairs of {found['n_rows']} rows (dropped: {dropped}), {weights}"
+        return pairs[:PROBED], len(pairs) * len(splits) + n_gold, told
+    n_pairs = params.sample.n_pairs or 0
     if PAIRS.is_file():
-        return read_pairs(PAIRS)[:PROBED], n_read, f"{told} (probed with {PAIRS})"
-    from pipeline.corpus.demo import demo_rows
-    from pipeline.corpus.words import split_words
-    from pipeline.params import DEMO_PAIR
+        pairs, rests_on = read_pairs(PAIRS), f"probed with {PAIRS}"
+    else:
+        demo = Params(translators=params.translators)
+        pairs, rests_on = _chosen(demo)[0], "probed with the demo's sentences, before the corpus stage has run"
+    return pairs[:PROBED], n_pairs * len(splits) + n_gold, f"{n_pairs} pairs, {weights} ({rests_on})"
 
-    langs = DEMO_PAIR.split("-")
-    rows = demo_rows()
-    both = list(zip(rows.src, rows.tgt, strict=True))
-    both = [pair for pair in both if min(len(side.split()) for side in pair) >= 8][:PROBED]
-    pairs = [
-        SentencePair(i, *texts, *(tuple(split_words(t, lang)) for t, lang in zip(texts, langs, strict=True)))
-        for i, texts in enumerate(both)
-    ]
-    return pairs, n_read, f"{told} (probed with the demo's sentences, before the corpus stage has run)"
+
+def _chosen(params: Params) -> tuple[list[SentencePair], dict]:
+    """Return the pairs that the stage corpus will keep, and what it will say of them."""
+    return select_pairs(
+        open_source(params.corpus),
+        params.sample,
+        src_lang=params.corpus.src_lang,
+        tgt_lang=params.corpus.tgt_lang,
+        pretokenised=params.words.pretokenised,
+    )
 
 
 def _translator(
@@ -275,7 +295,6 @@ def _seconds_a_pair(reader: "Reader", pairs: Sequence[SentencePair], tokens_per_
 
 def _peak_memory() -> int:
     import resource
-    import sys
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
@@ -304,20 +323,3 @@ def _room(download: int, blocks: int) -> list[Finding]:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         findings.append(Finding("memory", f"{in_words(memory)} in this machine"))
     return findings
-
-
-def advise(params: Params) -> list[str]:
-    """Return what is right but may not be meant: a line each."""
-    notes = []
-    if params.corpus.source == "wmt14" and params.corpus.revision is None:
-        notes.append("corpus.revision: null reads the newest; a commit's hash makes the run repeatable")
-    notes += [
-        f"translators.{name}.revision: null reads the newest; a commit's hash makes the run repeatable"
-        for name, spec in params.translators.items()
-        if not spec.is_folder and spec.revision is None
-    ]
-    if params.sample.method == "head" and params.corpus.source == "wmt14":
-        notes.append("sample.method: head takes the first rows; WMT14 is not shuffled, so they are of one kind")
-    if "random_init" not in params.extract.controls:
-        notes.append("extract.controls: without random_init the figures have no fresh-weights floor")
-    return notes

@@ -41,7 +41,11 @@ def gaps(text: str, template: str) -> list[Gap]:
 
 
 def _gaps(group: Group, template: Group, block: tuple[str, ...] = (), source: tuple[str, ...] = ()) -> Iterator[Gap]:
+    if not template.items:  # an empty list shows no entry to hold others against
+        return
     if template.is_list or source == ("translators",):
+        if not template.items:  # an empty list shows no key
+            return
         name, first = next(iter(template.items.items()))
         # Of the translators the first shows every key, the others only those that they set.
         for number, own in list(group.items.items())[: None if template.is_list else 1]:

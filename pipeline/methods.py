@@ -24,6 +24,10 @@ Method = Literal[
     "softmax_threshold",
 ]
 METHODS: tuple[Method, ...] = get_args(Method)
+SHOWN = 240
+"""The first rows of the corpus, whose blocks are stored where only sums are kept: what a page may show."""
+STORED = 1500
+"""Most pairs that are stored for what is fitted or solved exactly where only sums are kept."""
 PLAN_MARGIN = 0.002
 """Nats by which a plan must fit attention better than a similarity, and by which the two must differ to be told apart."""
 

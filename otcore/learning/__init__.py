@@ -24,13 +24,18 @@ from otcore.learning.evaluation import (
     solvers,
 )
 from otcore.learning.interpret import Fit, descent, weight_cosines
-from otcore.learning.presets import PRESETS, PROMPTS, Preset, Problems, Shape, draw_problems
-from otcore.learning.training import Settings, State, start, train
+from otcore.learning.parts import PARTS, Part
+from otcore.learning.presets import POINTS, PRESETS, PROMPTS, Points, Preset, Problems, Shape, draw_problems
+from otcore.learning.training import Settings, State, looped, start, train
 
 __all__ = [
+    "PARTS",
+    "POINTS",
     "PRESETS",
     "PROMPTS",
     "Fit",
+    "Part",
+    "Points",
     "Preset",
     "Problems",
     "Score",
@@ -45,6 +50,7 @@ __all__ = [
     "draw_problems",
     "evaluate",
     "layer_maps",
+    "looped",
     "solvers",
     "start",
     "train",

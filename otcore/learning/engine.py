@@ -24,10 +24,13 @@ class Evaluated(NamedTuple):
         Mean squared error over problems, points and dimensions.
     gradient : float array, shape (seed, layer, width, part)
         Of the loss by the weights, in the dtype of the batch.
+    by_prompt : float array, shape (seed, width, token)
+        Of the loss by the prompt, summed over problems: what a learned prompt descends.
     """
 
     loss: Float[np.ndarray, " seed"]
     gradient: Float[np.ndarray, "seed layer width part"]
+    by_prompt: Float[np.ndarray, "seed width token"]
 
 
 @dataclass(frozen=True)
@@ -130,18 +133,20 @@ class Engine:
         n_blocks, n_keys = len(batch.seed), batch.target.shape[2] - self._hidden
         loss = np.zeros(batch.lane_weight.shape, batch.prompt.dtype)
         shares = np.zeros((n_blocks, *weights.shape[1:]), batch.prompt.dtype)
+        by_prompt = np.zeros(batch.prompt.shape[:3], batch.prompt.dtype)
         wanted = np.arange(len(weights)) if alive is None else alive
         blocks = np.flatnonzero(np.isin(batch.seed, wanted))
 
         def run(part: np.ndarray) -> None:
             run_blocks(
                 part, batch.prompt, batch.target, batch.lane_weight, batch.seed, weights,
-                HEADS, self._reads, n_keys, self._first_column, loss, shares, self._size,
+                HEADS, self._reads, n_keys, self._first_column, loss, shares, by_prompt, self._size,
             )  # fmt: skip
 
         # More parts than threads: a processor that others use as well takes fewer of them.
         list(self._pool.map(run, np.array_split(blocks, 4 * self._threads)))
-        return Evaluated(_added(loss.sum(1, dtype=np.float64), len(weights)), _added(shares, len(weights)))
+        per_block = (loss.sum(1, dtype=np.float64), shares, by_prompt)
+        return Evaluated(*(_added(part, len(weights)) for part in per_block))
 
     def _check(self, weights: np.ndarray, batch: Batch) -> None:
         """Refuse what the kernel would read out of bounds."""

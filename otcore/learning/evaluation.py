@@ -16,7 +16,7 @@ from torch import Tensor
 from otcore.construction import annealed, constructed_weights
 from otcore.dual import log_mass, sinkhorn, squared_cost
 from otcore.learning.forward import answer, reading_attention, states
-from otcore.learning.presets import PRESETS, Problems, hidden_points, reading_column, residual_layers
+from otcore.learning.presets import PRESETS, Points, Problems, hidden_points, reading_column, residual_layers
 from otcore.learning.training import FRESH, Settings, State, draw_batch, effective_weights, generator
 from otcore.plans import entropic_plan
 from otcore.prompt import engineered_prompt
@@ -80,14 +80,14 @@ def _shares(merit: Tensor, match: Tensor) -> tuple[float, float]:
 
 
 def fresh(
-    settings: Settings, n: int, batch: int, *, number: int = 0, uniform_x: bool = False
+    settings: Settings, n: int, batch: int, *, number: int = 0, points: Points | None = None
 ) -> tuple[Tensor, Problems]:
     """Return problems of size n that no training has seen, the same for every model, with their prompts.
 
-    `uniform_x` as in `presets.draw_problems`.
+    `points` as in `presets.draw_problems`, by default those of the training.
     """
     rng = generator(settings.seed, FRESH, number + n)
-    return draw_batch(rng, settings.preset, replace(settings.shape, n=n), batch, uniform_x=uniform_x)
+    return draw_batch(rng, settings.preset, replace(settings.shape, n=n), batch, points=points or settings.points)
 
 
 def model_weights(state: State) -> Float[Tensor, "seed layer width part"]:
@@ -95,8 +95,18 @@ def model_weights(state: State) -> Float[Tensor, "seed layer width part"]:
     return torch.from_numpy(effective_weights(state.weights, state.mixing)).double()
 
 
+def model_prompts(state: State, prompt: Float[Tensor, "batch token width"]) -> Float[Tensor, "seed batch token width"]:
+    """Return the prompts as each living seed has them: with its own learned numbers, where the prompt is learned."""
+    learned = torch.from_numpy(state.learned[np.flatnonzero(state.alive)]).double()
+    prompts = prompt.expand(len(learned), *prompt.shape)
+    if learned.shape[1] == 0:
+        return prompts
+    points = prompts[:, :, :-1] + learned[:, None, :1]
+    return torch.cat([points, learned[:, None, 1:].expand(-1, prompt.shape[0], -1, -1)], 2)
+
+
 def evaluate(
-    settings: Settings, state: State, n: int, *, batch: int = 512, uniform_x: bool = False
+    settings: Settings, state: State, n: int, *, batch: int = 512, points: Points | None = None
 ) -> list[Score | None]:
     """Return the score of every seed on fresh problems of size n; None for a seed that has diverged.
 
@@ -108,14 +118,14 @@ def evaluate(
         Points a side; need not be that of the training.
     batch : int
         Problems, the same for all seeds.
-    uniform_x : bool
+    points : {"preset", "uniform", "interval"}, optional
         Problems of other x than those of the training, as in `presets.draw_problems`.
     """
     reads, hidden = PRESETS[settings.preset].reading != "column", hidden_points(settings.shape)
-    prompt, problems = fresh(settings, n, batch, uniform_x=uniform_x)
+    prompt, problems = fresh(settings, n, batch, points=points)
     alive = np.flatnonzero(state.alive)
     weights = model_weights(state)[alive]
-    *_, last = states(prompt.expand(len(alive), *prompt.shape), weights, reads=reads)
+    *_, last = states(model_prompts(state, prompt), weights, reads=reads)
     estimate = answer(
         last, weights, reads=reads, n=n, dim=settings.shape.dim,
         first_column=reading_column(settings.preset, settings.shape), hidden=hidden,
@@ -127,15 +137,15 @@ def evaluate(
     return scores
 
 
-def blind(settings: Settings, n: int, *, batch: int = 512, uniform_x: bool = False) -> dict[str, Score]:
+def blind(settings: Settings, n: int, *, batch: int = 512, points: Points | None = None) -> dict[str, Score]:
     """Return the scores of two answers that never look at x, on the problems of `evaluate`.
 
     ``mean`` is the mean solution of other problems, the best such answer where y is the same in all problems (one
     dimension); ``copy`` is y itself. Both are right where x is always the same numbers (presets paper and preprint
-    without `uniform_x`).
+    of their own points).
     """
-    _, problems = fresh(settings, n, batch, uniform_x=uniform_x)
-    _, others = fresh(settings, n, batch, number=TUNING, uniform_x=uniform_x)
+    _, problems = fresh(settings, n, batch, points=points)
+    _, others = fresh(settings, n, batch, number=TUNING, points=points)
     answers = {"mean": np.broadcast_to(others.target.mean(0), problems.y.shape), "copy": problems.y}
     return {name: score(torch.from_numpy(estimate.copy()), None, problems) for name, estimate in answers.items()}
 
@@ -173,10 +183,10 @@ def best_regs(settings: Settings, *, batch: int = 512) -> dict[str, float]:
 
 
 def solvers(
-    settings: Settings, regs: dict[str, float], n: int, *, batch: int = 512, uniform_x: bool = False
+    settings: Settings, regs: dict[str, float], n: int, *, batch: int = 512, points: Points | None = None
 ) -> dict[str, Score]:
     """Return the scores of the models of `solver_plans`, each with its `reg`, on the problems of `evaluate`."""
-    _, problems = fresh(settings, n, batch, uniform_x=uniform_x)
+    _, problems = fresh(settings, n, batch, points=points)
     depth = residual_layers(settings.preset, settings.shape)
     x = torch.from_numpy(problems.x)
     plans = {name: solver_plans(problems, reg=reg, depth=depth)[name] for name, reg in regs.items()}
@@ -195,8 +205,8 @@ def layer_maps(
     reads, hidden = PRESETS[settings.preset].reading != "column", hidden_points(settings.shape)
     prompt, problems = fresh(settings, n, batch)
     weights = model_weights(state)[np.flatnonzero(state.alive)]
-    seeds, width = weights.shape[0], prompt.shape[-1]
-    levels = torch.stack(list(states(prompt.expand(seeds, *prompt.shape), weights, reads=reads)), 1)
+    _seeds, width = weights.shape[0], prompt.shape[-1]
+    levels = torch.stack(list(states(model_prompts(state, prompt), weights, reads=reads)), 1)
     heads = [weights[:, -1, :, :width]] if reads else [weights[:, -1, :, at : at + width] for at in (0, 2 * width)]
     per_head = [
         torch.stack(

@@ -126,7 +126,7 @@ class TorchEngine:
         self._device = torch.device(device)
         self._batch: Batch | None = None
         self._inputs: list[Tensor] = []
-        self._outputs: tuple[Tensor, Tensor] | None = None
+        self._outputs: tuple[Tensor, Tensor, Tensor] | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def evaluate(
@@ -139,13 +139,18 @@ class TorchEngine:
         """Return loss and gradient of every model; those not named in `alive` are left out (zero)."""
         self._load(weights, batch)
         if self._device.type == "cuda":
-            loss, slope = self._replay()
+            loss, slope, by_prompt = self._replay()
         else:
-            loss, slope = self._compute()
+            loss, slope, by_prompt = self._compute()
         dead = np.ones(len(weights), bool)
         dead[slice(None) if alive is None else alive] = False
         losses, gradient = loss.double().cpu().numpy(), slope.cpu().numpy()
-        return Evaluated(np.where(dead, 0.0, losses), np.where(dead[:, None, None, None], 0, gradient))
+        of_prompt = by_prompt.sum(1).mT.cpu().numpy()
+        return Evaluated(
+            np.where(dead, 0.0, losses),
+            np.where(dead[:, None, None, None], 0, gradient),
+            np.where(dead[:, None, None], 0, of_prompt),
+        )
 
     def _load(self, weights: np.ndarray, batch: Batch) -> None:
         """Copy the weights, and the problems if they are new, to where the graph reads them."""
@@ -159,11 +164,12 @@ class TorchEngine:
                 old.detach().copy_(tensor)
         else:
             self._inputs = [tensor.to(self._device, copy=True) for tensor in new]
-            self._inputs[0].requires_grad_()
+            for tensor in self._inputs[:2]:
+                tensor.requires_grad_()
             self._graph = None
 
-    def _compute(self) -> tuple[Tensor, Tensor]:
-        """Return the loss of every model and the gradient by the weights, from the inputs in place."""
+    def _compute(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the loss of every model and the gradients by weights and prompts, from the inputs in place."""
         weights, prompt, target, share = self._inputs
         *_, last = states(prompt, weights, reads=self._reads)
         n, dim = target.shape[2:]
@@ -171,9 +177,10 @@ class TorchEngine:
             last, weights, reads=self._reads, n=n, dim=dim, first_column=self._first_column, hidden=self._hidden
         )
         loss = (share[..., None, None] * (estimate - target).square()).sum((1, 2, 3))
-        return loss.detach(), torch.autograd.grad(loss.sum(), weights)[0]
+        by_weights, by_prompt = torch.autograd.grad(loss.sum(), (weights, prompt))
+        return loss.detach(), by_weights, by_prompt
 
-    def _replay(self) -> tuple[Tensor, Tensor]:
+    def _replay(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return what `_compute` returns, from the graph."""
         if self._graph is None:
             side = torch.cuda.Stream()

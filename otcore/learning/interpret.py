@@ -58,10 +58,15 @@ def descent(settings: Settings, state: State, *, batch: int = 256) -> list[list[
     Raises
     ------
     TransportError
-        If the prompt is plain, so that there are no memory columns.
+        If the prompt is not the whole engineered one: there are no memory columns, or they stand elsewhere.
     """
-    if settings.shape.prompt != "engineered":
-        raise broken_rule("prompt", "engineered", "plain", "Without memory columns there is nothing to regress.")
+    if settings.shape.prompt != "engineered" or settings.shape.without:
+        raise broken_rule(
+            "prompt",
+            "engineered and whole",
+            settings.shape.prompt,
+            "Without memory columns there is nothing to regress.",
+        )
     prompt, problems = fresh(settings, settings.shape.n, batch)
     weights = model_weights(state)[np.flatnonzero(state.alive)]
     reads = PRESETS[settings.preset].reading != "column"
@@ -121,10 +126,12 @@ def weight_cosines(settings: Settings, state: State) -> Float[Tensor, "seed resi
     Raises
     ------
     TransportError
-        If the prompt is plain, for which there is no construction.
+        If the prompt is not the whole engineered one, for which there is a construction.
     """
-    if settings.shape.prompt != "engineered":
-        raise broken_rule("prompt", "engineered", "plain", "There is no construction for the plain prompt.")
+    if settings.shape.prompt != "engineered" or settings.shape.without:
+        raise broken_rule(
+            "prompt", "engineered and whole", settings.shape.prompt, "There is no construction for others."
+        )
     dim, width = settings.shape.dim, settings.shape.width
     n_layers = residual_layers(settings.preset, settings.shape)
     weights = model_weights(state)[np.flatnonzero(state.alive)]

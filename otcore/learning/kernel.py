@@ -295,10 +295,24 @@ def _backward(z, projected, attention, weights, reads, room, d_weights, size):
 @numba.njit(cache=True, **_OPTIONS)
 @no_type_check
 def run_blocks(
-    blocks, prompt, target, lane_weight, seed, weights, n_heads, reads, n_keys, first_column, loss, gradient, size
+    blocks,
+    prompt,
+    target,
+    lane_weight,
+    seed,
+    weights,
+    n_heads,
+    reads,
+    n_keys,
+    first_column,
+    loss,
+    gradient,
+    by_prompt,
+    size,
 ):
-    """Fill `loss[block, lane]` and `gradient[block, layer, width, part]` for the blocks named.
+    """Fill `loss[block, lane]`, `gradient[block, layer, width, part]` and `by_prompt[block, width, token]`.
 
+    The last is the gradient by the prompts, summed over lanes. Only the blocks named are filled.
     Arrays are contiguous and of one float dtype: prompt (block, width, token, lane), target (block, dim, n, lane),
     lane_weight (block, lane), weights (seed, layer, width, part); `seed[block]` says whose weights a block uses.
     """
@@ -317,3 +331,9 @@ def run_blocks(
         _loss(z[n_layers], target[block], lane_weight[block], first_column, d_z, loss[block])
         room = (d_z, d_projected, d_scores)
         _backward(z, projected, attention, weights[seed[block]], reads, room, gradient[block], size)
+        for c in range(shape[0]):
+            for a in range(n_tokens):
+                total = d_z.dtype.type(0)
+                for k in range(LANES):
+                    total += d_z[c, a, k]
+                by_prompt[block, c, a] = total

@@ -17,13 +17,19 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 
 from otcore._checks import broken_rule, check_choice, check_count
+from otcore.learning.parts import PARTS, Part, dropped_columns, room_for_learned, without_parts
 from otcore.prompt import Marginals, columns, engineered_prompt, plain_prompt
 
 PresetName = Literal["paper", "notebook", "preprint"]
-PromptName = Literal["engineered", "plain", "plain_notebook"]
-PROMPTS: tuple[PromptName, ...] = ("engineered", "plain", "plain_notebook")
+PromptName = Literal["engineered", "plain", "plain_notebook", "learned"]
+PROMPTS: tuple[PromptName, ...] = ("engineered", "plain", "plain_notebook", "learned")
 Mixing = Literal["fixed", "trained"]
 MIXINGS: tuple[Mixing, ...] = ("fixed", "trained")
+Points = Literal["preset", "uniform", "interval"]
+POINTS: tuple[Points, ...] = ("preset", "uniform", "interval")
+"""Where x comes from: as in the preset, uniform on [0, 1], or uniform on an interval of its own in every problem."""
+WIDTHS = (0.1, 0.5)
+"""Least and greatest width of such an interval, which lies anywhere in [0, 1]."""
 HEADS = 2
 GRID = 50
 """The notebook draws x from {0, 1, ..., 49} / 50."""
@@ -95,25 +101,31 @@ class Shape:
         Dimension of a point; 1 is sorting.
     depth : int
         Layers.
-    prompt : {"engineered", "plain", "plain_notebook"}
-        ``plain_notebook`` is the plain prompt as the notebook reads it: its reading layer was written for the
+    prompt : {"engineered", "plain", "plain_notebook", "learned"}
+        ``learned`` has the sizes of the engineered one, and numbers that are trained in place of what is engineered
+        (`parts`). ``plain_notebook`` is the plain prompt as the notebook reads it: its reading layer was written for the
         engineered prompt, so it copies the column of y, and hides the last point in the belief that it is the memory row.
+    without : tuple of str
+        Parts that the engineered prompt lacks, of `parts.PARTS`.
     """
 
     n: int = 7
     dim: int = 1
     depth: int = 20
     prompt: PromptName = "engineered"
+    without: tuple[Part, ...] = ()
 
     @property
     def width(self) -> int:
         """Return the columns of the prompt."""
-        return columns(self.dim).width if self.prompt == "engineered" else 2 * self.dim + 1
+        if self.prompt in ("plain", "plain_notebook"):
+            return 2 * self.dim + 1
+        return columns(self.dim).width - len(dropped_columns(self.dim, self.without))
 
     @property
     def tokens(self) -> int:
         """Return the rows of the prompt."""
-        return self.n + (self.prompt == "engineered")
+        return self.n + (self.prompt in ("engineered", "learned") and "row" not in self.without)
 
 
 class Problems(NamedTuple):
@@ -136,14 +148,15 @@ class Problems(NamedTuple):
         return np.take_along_axis(self.x, self.match[..., None], axis=1)
 
 
-def check_settings(preset: PresetName, shape: Shape) -> None:
-    """Refuse sizes that a preset has no problems or no reading for.
+def check_settings(preset: PresetName, shape: Shape, points: Points = "preset") -> None:
+    """Refuse sizes that a preset, or the choice of points, has no problems or no reading for.
 
     Raises
     ------
     TransportError
-        If the preset or prompt is unknown, a size is too small, or they do not fit each other.
+        If the preset, prompt or points are unknown, a size is too small, or they do not fit each other.
     """
+    check_choice("points", points, POINTS)
     check_choice("preset", preset, PRESETS)
     check_choice("prompt", shape.prompt, PROMPTS)
     check_count("n", shape.n, at_least=2)
@@ -152,21 +165,50 @@ def check_settings(preset: PresetName, shape: Shape) -> None:
     settings = PRESETS[preset]
     if shape.prompt == "plain_notebook" and preset != "notebook":
         raise broken_rule("prompt", "engineered or plain, unless the preset is notebook", shape.prompt, "Use plain.")
-    if settings.problems == "distinct" and shape.dim == 1 and shape.n > GRID:
+    if settings.problems == "distinct" and points == "preset" and shape.dim == 1 and shape.n > GRID:
         raise broken_rule(
-            "n", f"at most {GRID}, the distinct numbers of the notebook", str(shape.n), "Use preset paper."
+            "n",
+            f"at most {GRID}, the distinct numbers of the notebook",
+            str(shape.n),
+            "Use preset paper, or points uniform.",
         )
+    check_parts(settings, shape)
+    if points == "interval" and shape.dim > 1:
+        raise broken_rule("points", "preset or uniform for dim > 1", points, "Use uniform.")
     if settings.reading == "column" and shape.dim > 1:
         raise broken_rule("dim", "1 under preset preprint, which reads one column", str(shape.dim), "Use preset paper.")
 
 
+def check_parts(settings: Preset, shape: Shape) -> None:
+    """Refuse parts that there are not, or that a preset cannot do without.
+
+    Raises
+    ------
+    TransportError
+        If a part is unknown, named twice or needed, or the prompt is not the engineered one.
+    """
+    for part in shape.without:
+        check_choice("without", part, PARTS)
+    if len(set(shape.without)) < len(shape.without):
+        raise broken_rule("without", "each part at most once", repr(shape.without), "Remove one.")
+    if shape.without and shape.prompt != "engineered":
+        raise broken_rule(
+            "without", "empty unless the prompt is engineered", repr(shape.without), "Use prompt engineered."
+        )
+    if "output" in shape.without and settings.reading != "copy":
+        raise broken_rule(
+            "without", "no output under a preset that reads it", repr(shape.without), "Use preset notebook."
+        )
+
+
 def draw_problems(
-    rng: np.random.Generator, preset: PresetName, *, batch: int, n: int, dim: int = 1, uniform_x: bool = False
+    rng: np.random.Generator, preset: PresetName, *, batch: int, n: int, dim: int = 1, points: Points = "preset"
 ) -> Problems:
     """Return random problems with their exact solutions, in float64.
 
-    With `uniform_x` every x is uniform on [0, 1], beside the preset's y: numbers that in one dimension no preset trains
-    on. Who answers with sorted x answers these too; who has learned to copy y does not.
+    With other `points` than the preset's x is uniform on [0, 1], or on an interval of its own in every problem (of a
+    width in `WIDTHS`), beside the preset's y: numbers that in one dimension no preset trains on. Who answers with sorted
+    x answers these too; who has learned to copy y does not, on intervals by far.
 
     For `dim` > 1, where no version of the experiment says more, both clouds are uniform on the unit cube.
 
@@ -183,8 +225,11 @@ def draw_problems(
         return Problems(x, y, match)
     distinct = PRESETS[preset].problems == "distinct"
     y = np.arange(n) / n if distinct else np.arange(1, n + 1) / n
-    if uniform_x:
+    if points == "uniform":
         x = rng.random((batch, n))
+    elif points == "interval":
+        width = rng.uniform(*WIDTHS, (batch, 1))
+        x = rng.random((batch, 1)) * (1.0 - width) + width * rng.random((batch, n))
     elif distinct:
         x = rng.permuted(np.tile(np.arange(GRID), (batch, 1)), axis=1)[:, :n] / GRID
     else:
@@ -193,10 +238,20 @@ def draw_problems(
 
 
 def draw_prompt(
-    rng: np.random.Generator, preset: PresetName, prompt: PromptName, problems: Problems
+    rng: np.random.Generator,
+    preset: PresetName,
+    prompt: PromptName,
+    problems: Problems,
+    *,
+    without: tuple[Part, ...] = (),
 ) -> Float[torch.Tensor, "batch token width"]:
-    """Return the prompts of the problems in float64, with the preset's start of the memory columns."""
+    """Return the prompts of the problems in float64, with the preset's start of the memory columns.
+
+    Of a learned prompt the places of what is learned are zero; `without` as in `Shape`.
+    """
     x, y = torch.from_numpy(problems.x), torch.from_numpy(problems.y)
+    if prompt == "learned":
+        return room_for_learned(x, y)
     if prompt != "engineered":
         return plain_prompt(x, y)
     settings = PRESETS[preset]
@@ -206,7 +261,7 @@ def draw_prompt(
         at = columns(dim)
         state[:, :n, at.src_memory] = torch.from_numpy(rng.standard_normal((batch, n)))
         state[:, :n, at.tgt_memory] = torch.from_numpy(rng.random((batch, n)))
-    return state
+    return without_parts(state, problems.x.shape[2], without)
 
 
 def residual_layers(preset: PresetName, shape: Shape) -> int:

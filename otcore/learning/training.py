@@ -5,21 +5,23 @@ a `State` saved after any step and continued later gives the same bytes as a run
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from otcore._checks import check_choice, check_count, check_positive
-from otcore.learning.engine import Batch, Engine, pack
+from otcore._checks import broken_rule, check_choice, check_count, check_positive
+from otcore.learning.engine import Batch, Engine, Evaluated, pack
 from otcore.learning.forward import TorchEngine
+from otcore.learning.parts import add_learned, learnable, learned_gradient, learned_start
 from otcore.learning.presets import (
     HEADS,
     MIXINGS,
     PRESETS,
     Mixing,
+    Points,
     PresetName,
     Problems,
     Shape,
@@ -37,7 +39,7 @@ BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 SCHEDULES = ("constant", "linear")
 # Streams of random numbers of one seed.
-WEIGHTS, PROBLEMS, FRESH = range(3)
+WEIGHTS, PROBLEMS, FRESH, LEARNED = range(4)
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,14 @@ class Settings:
         B_j = -step_size I in every layer, as in all versions of the experiment, or trained from there.
     diverged_above : float
         A loss above this, or one that is no number, ends a seed's training.
+    points : {"preset", "uniform", "interval"}
+        Where x comes from: `presets.draw_problems`.
+    sizes : tuple of int
+        Points a side of the training problems, one size a draw in turn; none is the one size of the shape.
+    redraw_every : int, optional
+        Steps that share a draw; by default the preset's.
+    tied : bool
+        Whether all residual layers are one, run again and again (`looped` runs it as often as one likes).
     """
 
     preset: PresetName = "notebook"
@@ -76,12 +86,19 @@ class Settings:
     schedule: str = "constant"
     mixing: Mixing = "fixed"
     diverged_above: float = 10.0
+    points: Points = "preset"
+    sizes: tuple[int, ...] = ()
+    redraw_every: int | None = None
+    tied: bool = False
 
     def __post_init__(self) -> None:
-        check_settings(self.preset, self.shape)
+        for n in (self.shape.n, *self.sizes):
+            check_settings(self.preset, replace(self.shape, n=n), self.points)
         for name in ("steps", "seeds"):
             check_count(name, getattr(self, name))
         check_count("batch", self.samples)
+        if self.redraw_every is not None:
+            check_count("redraw_every", self.redraw_every)
         check_positive("rate", self.adam_rate, remedy="The presets use 5e-4 and 1e-3.")
         check_positive("diverged_above", self.diverged_above, remedy="The loss starts between 0.1 and 5.")
         check_choice("schedule", self.schedule, SCHEDULES)
@@ -119,7 +136,9 @@ class State:
         P_j and V_j; see `presets`.
     mixing : float32 array, shape (seed, layer, head, width, width)
         B_j of the residual layers.
-    first, second : float32 array, shape (seed, number of weights and mixings)
+    learned : float32 array, shape (seed, row, width)
+        The learned numbers of the prompt, as in `parts`; no rows unless the prompt is learned.
+    first, second : float32 array, shape (seed, number of weights, mixings and learned numbers)
         Adam's averages of the gradient and of its square.
     diverged_at : int64 array, shape (seed,)
         Step at which a seed was stopped, -1 for those that live.
@@ -130,6 +149,7 @@ class State:
     step: int
     weights: Float[np.ndarray, "seed layer width part"]
     mixing: Float[np.ndarray, "seed residual head width width"]
+    learned: Float[np.ndarray, "seed row width"]
     first: Float[np.ndarray, "seed size"]
     second: Float[np.ndarray, "seed size"]
     diverged_at: Int[np.ndarray, " seed"]
@@ -167,11 +187,18 @@ def start(settings: Settings) -> State:
     one = -PRESETS[settings.preset].step_size * np.eye(shape.width, dtype=np.float32)
     mixing = np.tile(one, (n_seeds, n_layers, HEADS, 1, 1))
     stacked = np.stack(weights).astype(np.float32)
-    n_numbers = stacked[0].size + mixing[0].size
+    if settings.tied:
+        stacked[:, 1:n_layers] = stacked[:, :1]
+    learned = np.zeros((n_seeds, 0, shape.width), np.float32)
+    if shape.prompt == "learned":
+        drawn = [learned_start(generator(settings.seed + index, LEARNED), shape.dim) for index in range(n_seeds)]
+        learned = np.stack(drawn).astype(np.float32)
+    n_numbers = stacked[0].size + mixing[0].size + learned[0].size
     return State(
         step=0,
         weights=stacked,
         mixing=mixing,
+        learned=learned,
         first=np.zeros((n_seeds, n_numbers), np.float32),
         second=np.zeros((n_seeds, n_numbers), np.float32),
         diverged_at=np.full(n_seeds, -1),
@@ -192,6 +219,23 @@ def effective_weights(
     return merged
 
 
+def looped(state: State, loops: int) -> State:
+    """Return the state of a tied run with its residual layer `loops` times in a row, to be evaluated.
+
+    Raises
+    ------
+    TransportError
+        If `loops` is below 1 or the residual layers are not one.
+    """
+    check_count("loops", loops)
+    n_layers = state.mixing.shape[1]
+    if not (state.weights[:, :n_layers] == state.weights[:, :1]).all():
+        raise broken_rule("state", "of a tied run", "residual layers that differ", "Train with tied=True.")
+    again = np.zeros(loops, int)
+    reading = np.arange(n_layers, state.weights.shape[1])
+    return replace(state, weights=state.weights[:, np.r_[again, reading]], mixing=state.mixing[:, again])
+
+
 def draw_number(settings: Settings, step: int) -> int:
     """Return which draw of problems a step trains on.
 
@@ -200,28 +244,40 @@ def draw_number(settings: Settings, step: int) -> int:
     >>> [draw_number(Settings(preset="notebook"), step) for step in (0, 1, 50, 51)]
     [0, 1, 1, 2]
     """
-    redraw = PRESETS[settings.preset].redraw_every
+    redraw = settings.redraw_every or PRESETS[settings.preset].redraw_every
     return -(-step // redraw) if redraw else 0
+
+
+def size_at(settings: Settings, draw: int) -> int:
+    """Return the points a side of the problems of a draw.
+
+    Examples
+    --------
+    >>> [size_at(Settings(sizes=(2, 5)), draw) for draw in range(3)]
+    [2, 5, 2]
+    """
+    return settings.sizes[draw % len(settings.sizes)] if settings.sizes else settings.shape.n
 
 
 def draw_training_batch(settings: Settings, step: int) -> Batch:
     """Return the problems that all seeds train on at a step."""
     draw = draw_number(settings, step)
+    shape = replace(settings.shape, n=size_at(settings, draw))
     prompts, targets = [], []
     for index in range(settings.seeds):
         rng = generator(settings.seed + index, PROBLEMS, draw)
-        prompt, problems = draw_batch(rng, settings.preset, settings.shape, settings.samples)
+        prompt, problems = draw_batch(rng, settings.preset, shape, settings.samples, points=settings.points)
         prompts.append(prompt)
         targets.append(problems.target)
     return pack(prompts, targets)
 
 
 def draw_batch(
-    rng: np.random.Generator, preset: PresetName, shape: Shape, batch: int, *, uniform_x: bool = False
+    rng: np.random.Generator, preset: PresetName, shape: Shape, batch: int, *, points: Points = "preset"
 ) -> tuple[Float[torch.Tensor, "batch token width"], Problems]:
-    """Return random problems of a shape and their prompts; `uniform_x` as in `presets.draw_problems`."""
-    problems = draw_problems(rng, preset, batch=batch, n=shape.n, dim=shape.dim, uniform_x=uniform_x)
-    return draw_prompt(rng, preset, shape.prompt, problems), problems
+    """Return random problems of a shape and their prompts; `points` as in `presets.draw_problems`."""
+    problems = draw_problems(rng, preset, batch=batch, n=shape.n, dim=shape.dim, points=points)
+    return draw_prompt(rng, preset, shape.prompt, problems, without=shape.without), problems
 
 
 def engine_of(settings: Settings, *, threads: int | None = None, device: str = "cpu") -> Engine | TorchEngine:
@@ -257,32 +313,36 @@ def train(
         The same object each time: copy what is to be kept. Its `loss` was measured before the step.
     """
     state = start(settings) if state is None else state
-    engine = engine_of(settings, threads=threads, device=device)
+    engines: dict[int, Engine | TorchEngine] = {}  # by size of the problems
     mask = trainable(settings.preset, settings.shape).astype(np.float32)
     batch, drawn = None, -1
     while state.step < settings.steps and state.alive.any():
         if batch is None or draw_number(settings, state.step) != drawn:
             batch, drawn = draw_training_batch(settings, state.step), draw_number(settings, state.step)
+        n = size_at(settings, drawn)
+        if n not in engines:
+            sized = replace(settings, shape=replace(settings.shape, n=n))
+            engines[n] = engine_of(sized, threads=threads, device=device)
         alive = np.flatnonzero(state.alive)
-        result = engine.evaluate(effective_weights(state.weights, state.mixing), batch, alive=alive)
+        completed = batch
+        if state.learned.size:
+            completed = replace(batch, prompt=add_learned(batch.prompt, state.learned[batch.seed]))
+        result = engines[n].evaluate(effective_weights(state.weights, state.mixing), completed, alive=alive)
         state.loss[alive] = result.loss[alive]
         failed = state.alive & ~(state.loss <= settings.diverged_above)
         state.diverged_at[failed] = state.step
-        _update(settings, state, result.gradient, mask)
+        _update(settings, state, result, mask)
         state.step += 1
         yield state
 
 
-def _update(settings: Settings, state: State, gradient: np.ndarray, mask: np.ndarray) -> None:
+def _update(settings: Settings, state: State, result: Evaluated, mask: np.ndarray) -> None:
     """Apply Adam to the living seeds, in float32 as torch does."""
     alive = np.flatnonzero(state.alive)
     if len(alive) == 0:
         return
-    weights, mixing = state.weights[alive], state.mixing[alive]
-    d_weights, d_mixing = _chain(gradient[alive], weights, mixing)
-    slope = np.concatenate([(d_weights * mask).reshape(len(alive), -1), d_mixing.reshape(len(alive), -1)], axis=1)
-    if settings.mixing == "fixed":
-        slope[:, weights[0].size :] = 0.0
+    held = (state.weights, state.mixing, state.learned)
+    slope = np.concatenate(_slopes(settings, state, result, alive, mask), axis=1)
     first, second = state.first[alive], state.second[alive]
     count = (state.step + 1) * PRESETS[settings.preset].counts_per_step
     first += (1 - BETAS[0]) * (slope - first)
@@ -290,8 +350,27 @@ def _update(settings: Settings, state: State, gradient: np.ndarray, mask: np.nda
     root = np.sqrt(second / np.float32(1 - BETAS[1] ** count)) + np.float32(EPSILON)
     change = -np.float32(settings.rate_at(state.step) / (1 - BETAS[0] ** count)) * first / root
     state.first[alive], state.second[alive] = first, second
-    state.weights[alive] = weights + change[:, : weights[0].size].reshape(weights.shape)
-    state.mixing[alive] = mixing + change[:, weights[0].size :].reshape(mixing.shape)
+    ends = np.cumsum([array[0].size for array in held])
+    for array, part in zip(held, np.split(change, ends[:-1], axis=1), strict=True):
+        array[alive] += part.reshape(len(alive), *array.shape[1:])
+
+
+def _slopes(
+    settings: Settings, state: State, result: Evaluated, alive: np.ndarray, mask: np.ndarray
+) -> list[np.ndarray]:
+    """Return the gradients by weights, mixing and learned prompt of the living seeds, flat; 0 where nothing is trained."""
+    weights, mixing = state.weights[alive], state.mixing[alive]
+    d_weights, d_mixing = _chain(result.gradient[alive], weights, mixing)
+    d_weights = d_weights * mask
+    if settings.mixing == "fixed":
+        d_mixing = np.zeros_like(d_mixing)
+    if settings.tied:  # one layer's gradient is that of all its uses; Adam then keeps the copies alike
+        d_weights[:, : mixing.shape[1]] = d_weights[:, : mixing.shape[1]].sum(1, keepdims=True)
+        d_mixing = np.broadcast_to(d_mixing.sum(1, keepdims=True), d_mixing.shape)
+    d_learned = np.zeros_like(state.learned[alive])
+    if d_learned.size:
+        d_learned = learned_gradient(result.by_prompt[alive]) * learnable(settings.shape.dim).astype(np.float32)
+    return [part.reshape(len(alive), -1) for part in (d_weights, d_mixing, d_learned)]
 
 
 def _chain(gradient: np.ndarray, weights: np.ndarray, mixing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """Exact plans: all of the mass, or a share of it, moved as cheaply as can be; each with potentials that prove it."""
 
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -13,8 +13,13 @@ from otcore.plans.problems import Padded, Plan, Problems, read_problems
 from otcore.terms import ArrayLike, Duals, Marginals
 
 Matrix = Float[np.ndarray, "src tgt"]
+Amount = Any
+"""A number, or one a problem."""
 SPREAD = 1e6
 """Costs that are further apart than by this factor are brought together before the network simplex reads them."""
+
+HUGE = 1e100
+"""Costs from this on are left to the solvers that take one problem: sums of them could overflow."""
 
 
 class _Solved(NamedTuple):
@@ -127,23 +132,78 @@ def dearest_cost(cost: Matrix, src_mass: np.ndarray, tgt_mass: np.ndarray) -> fl
 
 
 def _solve(problems: Problems, share: float, threshold: float) -> Plan:
-    """Return the plans of a batch, solved one by one among the points that have mass."""
-    parts = []
-    for cost, src_mass, tgt_mass in zip(*map(as_numpy, problems[:3]), strict=True):
-        rows, columns = np.flatnonzero(src_mass), np.flatnonzero(tgt_mass)
-        at = np.ix_(rows, columns)
-        part = _solve_one(cost[at], src_mass[rows], tgt_mass[columns], share)
-        plan, src, tgt = np.zeros(cost.shape), np.full(len(cost), -np.inf), np.full(cost.shape[1], -np.inf)
-        plan[at], src[rows], tgt[columns] = part.plan, part.src, part.tgt
-        primal = float((part.plan * cost[at]).sum())
-        error = _marginal_error(part.plan, src_mass[rows], tgt_mass[columns], share)
-        gap = primal - part.dual
-        total = min(src_mass.sum(), tgt_mass.sum())
-        good = error <= threshold * max(1.0, total) and abs(gap) <= threshold * (1.0 + abs(primal))
-        parts.append((plan, src, tgt, error, gap, good))
-    plans, src_all, tgt_all, errors, gaps, converged = map(np.stack, zip(*parts, strict=True))
-    iterations = np.zeros(len(parts), dtype=np.int64)
-    return problems.give_back(Plan(plans, Duals(src_all, tgt_all), errors, gaps, iterations, converged))
+    """Return the plans of a batch: those of equal masses by compiled paths, what these do not prove one by one."""
+    cost, src_mass, tgt_mass = map(as_numpy, problems[:3])
+    found = _by_paths(cost, src_mass, tgt_mass, threshold) if share == 1.0 else _nothing(cost)
+    for row in np.flatnonzero(~found.converged):
+        part = _alone(cost[row], src_mass[row], tgt_mass[row], share, threshold)
+        for whole, own in zip((found.plan, *found.potentials, *found[2:]), part, strict=True):
+            whole[row] = own
+    return problems.give_back(found)
+
+
+def _nothing(cost: np.ndarray) -> Plan:
+    """Return room for the plans of a batch: masses 0, potentials -inf, nothing converged."""
+    batch, n_src, n_tgt = cost.shape
+    duals = Duals(np.full((batch, n_src), -np.inf), np.full((batch, n_tgt), -np.inf))
+    error, gap = np.full((2, batch), np.inf)
+    return Plan(np.zeros(cost.shape), duals, error, gap, np.zeros(batch, dtype=np.int64), np.zeros(batch, dtype=bool))
+
+
+def _by_paths(cost: np.ndarray, src_mass: np.ndarray, tgt_mass: np.ndarray, threshold: float) -> Plan:
+    """Return the plans of those problems whose points have equal masses a side and whose potentials prove the plan."""
+    from otcore.plans.paths import equal_mass_plans  # it loads the compiler: only where it is used
+
+    found = _nothing(cost)
+    src_there, tgt_there = src_mass > 0, tgt_mass > 0
+    n_src, n_tgt = src_there.sum(1), tgt_there.sum(1)
+    totals = src_mass.sum(1)
+    equal = np.isclose(totals, tgt_mass.sum(1), rtol=1e-6) & (np.abs(cost).max((1, 2)) < HUGE)
+    for mass, there in ((src_mass, src_there), (tgt_mass, tgt_there)):
+        equal &= (mass == mass.max(1, keepdims=True)).sum(1) == there.sum(1)
+    common = np.gcd(n_src, n_tgt)
+    src_units, tgt_units = (
+        there * (equal * other // common)[:, None] for there, other in ((src_there, n_tgt), (tgt_there, n_src))
+    )
+    flow = np.zeros(cost.shape, dtype=np.int64)
+    src, tgt = np.zeros(src_mass.shape), np.zeros(tgt_mass.shape)
+    equal_mass_plans(np.ascontiguousarray(cost), src_units, tgt_units, flow, src, tgt)
+    unit = src_mass.max(1) / (n_tgt // common)
+    found.plan[:] = flow * unit[:, None, None]
+    primal = (found.plan * cost).sum((1, 2))
+    found.gap[:] = primal - (src_mass * src).sum(1) - (tgt_mass * tgt).sum(1)
+    found.marginal_error[:] = np.abs(found.plan.sum(2) - src_mass).sum(1) + np.abs(found.plan.sum(1) - tgt_mass).sum(1)
+    feasible = cost - src[:, :, None] - tgt[:, None] >= -threshold * (1.0 + np.abs(primal))[:, None, None]
+    feasible |= ~(src_there[:, :, None] & tgt_there[:, None])
+    found.converged[:] = (
+        equal & feasible.all((1, 2)) & _good(found.marginal_error, found.gap, primal, totals, threshold)
+    )
+    found.potentials.src[src_there], found.potentials.tgt[tgt_there] = src[src_there], tgt[tgt_there]
+    found.plan[~found.converged] = 0.0
+    for side in found.potentials:
+        side[~found.converged] = -np.inf
+    return found
+
+
+def _alone(
+    cost: Matrix, src_mass: np.ndarray, tgt_mass: np.ndarray, share: float, threshold: float
+) -> tuple[Matrix, np.ndarray, np.ndarray, float, float, int, bool]:
+    """Return what stands in a `Plan` of one problem, solved among the points that have mass."""
+    rows, columns = np.flatnonzero(src_mass), np.flatnonzero(tgt_mass)
+    at = np.ix_(rows, columns)
+    part = _solve_one(cost[at], src_mass[rows], tgt_mass[columns], share)
+    plan, src, tgt = np.zeros(cost.shape), np.full(len(cost), -np.inf), np.full(cost.shape[1], -np.inf)
+    plan[at], src[rows], tgt[columns] = part.plan, part.src, part.tgt
+    primal = float((part.plan * cost[at]).sum())
+    error = _marginal_error(part.plan, src_mass[rows], tgt_mass[columns], share)
+    gap = primal - part.dual
+    total = min(src_mass.sum(), tgt_mass.sum())
+    return plan, src, tgt, error, gap, 0, bool(_good(error, gap, primal, total, threshold))
+
+
+def _good(error: Amount, gap: Amount, primal: Amount, total: Amount, threshold: float) -> Amount:
+    """Return whether marginals hold and the objectives meet, as near as a threshold."""
+    return (error <= threshold * np.maximum(1.0, total)) & (np.abs(gap) <= threshold * (1.0 + np.abs(primal)))
 
 
 def _marginal_error(plan: Matrix, src_mass: np.ndarray, tgt_mass: np.ndarray, share: float) -> float:

@@ -120,8 +120,8 @@ class Resampler:
         value = np.divide(total, n_known, out=np.full(total.shape, np.nan), where=n_known > 0)
         return self.estimate(value, self.means(values), n_known, rule)
 
+    @staticmethod
     def estimate(
-        self,
         value: Float[np.ndarray, "*lead"],
         draws: Float[np.ndarray, "resample *lead"],
         n_pairs: Int[np.ndarray, "*lead"],

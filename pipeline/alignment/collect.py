@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -34,6 +35,8 @@ from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.pharaoh import SomeLinks
 from pipeline.errors import PipelineError
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -62,6 +65,18 @@ class Sample:
     partner_links: tuple[SomeLinks, ...]
     transported: Bool[np.ndarray, " pair"]
     dropped: dict[str, int]
+
+    def take(self, rows: Int[np.ndarray, " row"]) -> "Sample":
+        """Return some of the pairs."""
+        return Sample(
+            ids=tuple(self.ids[row] for row in rows.tolist()),
+            links=tuple(self.links[row] for row in rows.tolist()),
+            n_src=self.n_src[rows],
+            n_tgt=self.n_tgt[rows],
+            partner_links=tuple(self.partner_links[row] for row in rows.tolist()),
+            transported=self.transported[rows],
+            dropped=self.dropped,
+        )
 
 
 def choose_sample(
@@ -132,8 +147,6 @@ class Collected:
         Whether another matching is as cheap.
     plan, plan_position : float array, shape (pair, view, layer, sums)
         `correlation_sums` of attention, and of the position control, with this split's plans.
-    example : PairBlocks or None
-        Blocks of the pair asked for, attention by the convention; the next one that is there if it is not.
     """
 
     scores: Float[np.ndarray, "pair view layer score"]
@@ -144,7 +157,6 @@ class Collected:
     tied: Bool[np.ndarray, "pair state"]
     plan: Float[np.ndarray, "pair view layer sums"]
     plan_position: Float[np.ndarray, "pair view layer sums"]
-    example: PairBlocks | None = None
 
     @classmethod
     def empty(cls, n_pairs: int, n_views: int, n_layers: int, n_states: int) -> "Collected":
@@ -170,10 +182,18 @@ class Collected:
         """Which pairs the split holds."""
         return ~np.isnan(self.special[:, 0, 0])
 
-    def take(self, rows: Int[np.ndarray, " row"] | Bool[np.ndarray, " pair"]) -> "Collected":
-        """Return the same for some of the pairs."""
-        arrays = {name: value[rows] for name, value in vars(self).items() if name != "example"}
-        return Collected(**arrays, example=self.example)
+    def transported(self, rows: Int[np.ndarray, " row"]) -> "Transported":
+        """Return what transport says of some of the pairs."""
+        return Transported(*(getattr(self, name)[rows] for name in Transported._fields))
+
+
+class Transported(NamedTuple):
+    """What transport says of the pairs that it is computed for; fields as in `Collected`."""
+
+    matches: Float[np.ndarray, "pair state"]
+    tied: Bool[np.ndarray, "pair state"]
+    plan: Float[np.ndarray, "pair view layer sums"]
+    plan_position: Float[np.ndarray, "pair view layer sums"]
 
 
 @dataclass(frozen=True)
@@ -192,10 +212,6 @@ class Pass:
         `paper` and `notebook` take the mean over the tokens of a seen word.
     seed : int
         Shuffles before ties are broken, the same for every split.
-    example : int
-        Index into the sample of the pair to keep.
-    label : str
-        Names the progress bar.
     """
 
     views: tuple[View, ...]
@@ -203,15 +219,13 @@ class Pass:
     levels: Mapping[str, int]
     convention: Convention
     seed: int
-    example: int = 0
-    label: str = "blocks"
 
     @property
     def states(self) -> list[tuple[str, int]]:
         """Return kind and level of everything that is matched by transport."""
         return [(kind, level) for kind, n in sorted(self.levels.items()) for level in range(n)]
 
-    def run(self, blocks: Iterable[PairBlocks], sample: Sample, *, n_blocks: int | None = None) -> Collected:
+    def run(self, blocks: Iterable[PairBlocks], sample: Sample) -> Collected:
         """Return what all pairs of the sample add; pairs without links are passed over.
 
         Raises
@@ -221,17 +235,27 @@ class Pass:
         """
         index = {pair_id: row for row, pair_id in enumerate(sample.ids)}
         out = Collected.empty(len(sample.ids), len(self.views), self.n_layers, len(self.states))
-        best = len(sample.ids)
-        for pair in watched(blocks, self.label, n_blocks):
+        for pair in blocks:
             row = index.get(pair.pair_id)
-            if row is None:
-                continue
-            attention = self._attention(pair, sample, row)
-            self._add(out, sample, row, pair, attention)
-            distance = (row - self.example) % len(sample.ids)
-            if distance < best:
-                best, out.example = distance, _with_attention(pair, attention)
+            if row is not None:
+                self._add(out, sample, row, pair, self._attention(pair, sample, row))
         return out
+
+    def example(self, blocks: Iterable[PairBlocks], sample: Sample, row: int) -> PairBlocks:
+        """Return the blocks of a pair, attention by the convention; of the next one that is there if it is not.
+
+        Blocks come in the order of the pairs, and some pair of the sample is among them.
+        """
+        index = {pair_id: place for place, pair_id in enumerate(sample.ids)}
+        found, place = None, -1
+        for pair in blocks:
+            at = index.get(pair.pair_id, -1)
+            if at >= row or (at >= 0 and found is None):
+                found, place = pair, at
+            if place >= row:
+                break
+        assert found is not None  # the caller has measured a pair
+        return _with_attention(found, self._attention(found, sample, place))
 
     def _attention(self, pair: PairBlocks, sample: Sample, row: int) -> Float[np.ndarray, "view layer tgt src"]:
         expected = (len(self.views), self.n_layers, sample.n_tgt[row], sample.n_src[row])
@@ -276,19 +300,32 @@ def _kinds(views: Sequence[View]) -> set[str]:
     return {view.states for view in views}
 
 
-def watched(blocks: Iterable[PairBlocks], label: str, n_blocks: int | None) -> Iterable[PairBlocks]:
-    """Return the blocks with a progress bar on the standard error output, on a terminal only."""
+def watched(blocks: Iterable[T], label: str, total: int | None) -> Iterable[T]:
+    """Return the items with a progress bar on the standard error output, on a terminal only; without a label, none."""
+    if not label:
+        return blocks
     console = Console(stderr=True)
-    return track(blocks, label, total=n_blocks, console=console, transient=True, disable=not console.is_terminal)
+    return track(blocks, label, total=total, console=console, transient=True, disable=not console.is_terminal)
 
 
 def attention_by_convention(
     pair: PairBlocks, views: Sequence[View], convention: Convention
 ) -> Float[np.ndarray, "view layer tgt src"]:
     """Return the blocks as a convention pools them: stored sums, or means over the tokens of a key word."""
+    return _pooled(pair.attention, pair, views, convention)
+
+
+def heads_by_convention(
+    pair: PairBlocks, views: Sequence[View], convention: Convention
+) -> Float[np.ndarray, "view layer head tgt src"] | None:
+    """Return the same of every head, None where heads are not kept."""
+    return None if pair.heads is None else _pooled(pair.heads, pair, views, convention)
+
+
+def _pooled(blocks: np.ndarray, pair: PairBlocks, views: Sequence[View], convention: Convention) -> np.ndarray:
     if convention.key_tokens == "sum":
-        return pair.attention
-    return mean_over_tokens(pair.attention, views=views, src_pieces=pair.src_pieces, tgt_pieces=pair.tgt_pieces)
+        return blocks
+    return mean_over_tokens(blocks, views=views, src_pieces=pair.src_pieces, tgt_pieces=pair.tgt_pieces)
 
 
 def as_scored(

@@ -7,9 +7,10 @@ import pandas as pd
 from jaxtyping import Float
 
 from pipeline.alignment.bootstrap import Estimate, IntervalRule, Resampler
-from pipeline.alignment.collect import Collected, Sample
+from pipeline.alignment.collect import Sample, Transported
 from pipeline.alignment.controls import position_matches
 from pipeline.alignment.scores import SCORES
+from pipeline.alignment.tally import Tally
 from pipeline.alignment.transport import correlation
 
 Scores = Mapping[str, Float[np.ndarray, "pair view layer score"]]
@@ -33,26 +34,40 @@ def score_axes(views: Sequence[str], n_layers: int) -> dict[str, Sequence]:
     return {"view": views, "layer": range(1, n_layers + 1), "score": SCORES}
 
 
-def curves(scores: Scores, views: Sequence[str], resampler: Resampler, rule: IntervalRule) -> pd.DataFrame:
-    """Return mean scores over sentences (Figures 5 and 6) for every control, view, layer and score.
+def score_values(scores: Scores) -> dict[str, Float[np.ndarray, "pair view _layer score"]]:
+    """Return what each pair adds to `curves` and `paired_differences`, by name.
 
     Parameters
     ----------
     scores : mapping of control to float array, shape (pair, view, layer, score)
         NaN where a control has no value for a pair.
-    views : sequence of str
-        Names along the second axis.
-    resampler, rule : Resampler and IntervalRule
-        Of the sentences.
     """
-    axes = score_axes(views, scores["trained"].shape[2])
-    frames = [
-        to_frame(resampler.estimate_mean(values, rule), axes, control=control) for control, values in scores.items()
-    ]
+    trained = scores["trained"]
+    gains = {f"gain/{name}": trained - own for name, own in scores.items() if name != "trained"}
+    if trained.shape[2] > 1:
+        gains["gain/first_layer"] = trained[:, :, 1:] - trained[:, :, :1]
+    return {f"score/{name}": own for name, own in scores.items()} | gains
+
+
+def curves(tally: Tally, views: Sequence[str], n_layers: int, rule: IntervalRule) -> pd.DataFrame:
+    """Return mean scores over sentences (Figures 5 and 6) for every control, view, layer and score.
+
+    Parameters
+    ----------
+    tally : Tally
+        Sums of `score_values`.
+    views, n_layers : sequence of str, int
+        Of the scores.
+    rule : IntervalRule
+        Of the intervals.
+    """
+    axes = score_axes(views, n_layers)
+    names = [name for name in tally.names if name.startswith("score/")]
+    frames = [to_frame(tally.estimate(name, rule), axes, control=name.removeprefix("score/")) for name in names]
     return pd.concat(frames, ignore_index=True)
 
 
-def match_values(splits: Mapping[str, Collected], sample: Sample) -> Matches:
+def match_values(splits: Mapping[str, Transported], sample: Sample) -> Matches:
     """Return the share of linked words that transport matches by control, NaN where it was not computed.
 
     The floors `position` (both sides in their order) and `chance` (1 / n_links) are those of the very same
@@ -77,7 +92,7 @@ def name_states(frame: pd.DataFrame, states: States, column: str) -> pd.DataFram
 
 
 def matches(
-    values: Matches, splits: Mapping[str, Collected], states: States, resampler: Resampler, rule: IntervalRule
+    values: Matches, splits: Mapping[str, Transported], states: States, resampler: Resampler, rule: IntervalRule
 ) -> pd.DataFrame:
     """Return the share of linked words that transport between word vectors matches (Figure 7), with floors.
 
@@ -87,7 +102,7 @@ def matches(
     ----------
     values : mapping of control to float array, shape (pair, state)
         From `match_values`.
-    splits : mapping of control to Collected
+    splits : mapping of control to Transported
         For `n_tied`, the pairs in which another matching was as cheap.
     states : list of (str, int)
         Kind and level along the second axis.

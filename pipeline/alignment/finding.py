@@ -20,10 +20,12 @@ from pipeline.alignment.position import (
 )
 from pipeline.attention.store import PairBlocks
 from pipeline.conventions import View
+from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.pharaoh import SomeLinks
 
 MAX_FITTED = 1500
 """Pairs of half A that the best width is fitted on."""
+Sizes = tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]
 LinkSets = Mapping[str, Mapping[int, SomeLinks]]
 """Links by kind (dictionary, mispaired, sure, ...) and by a pair's place among all."""
 
@@ -45,6 +47,14 @@ class Content:
 
     src: Mapping[int, Bool[np.ndarray, " _word"]]
     tgt: Mapping[int, Bool[np.ndarray, " _word"]]
+
+    @classmethod
+    def of(cls, pairs: Sequence[SentencePair]) -> "Content":
+        """Return that of some pairs, by their place among them."""
+        return cls(
+            {row: has_content(pair.src_words) for row, pair in enumerate(pairs)},
+            {row: has_content(pair.tgt_words) for row, pair in enumerate(pairs)},
+        )
 
     def mask(self, chunk: Chunk) -> Bool[np.ndarray, "pair tgt src"]:
         """Return which entries of a chunk's blocks are between content words."""
@@ -113,7 +123,7 @@ def find(
     *,
     views: tuple[View, ...],
     n_layers: int,
-    label: str = "pointing",
+    label: str = "",
     n_blocks: int | None = None,
 ) -> Found:
     """Return the scores of every pair that has a place.
@@ -173,13 +183,13 @@ def _add_rows(out: Found, chunk: Chunk, linked: Mapping[str, np.ndarray], v: int
         out.uniform[kind, chunk.rows, v] = mass_on_links(flat, own)
 
 
-def best_width_mass(
+def fitted_width(
     links: Mapping[int, SomeLinks],
-    sizes: tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]],
+    sizes: Sizes,
     first_half: Int[np.ndarray, " first"],
     view: View,
-) -> tuple[float, Float[np.ndarray, " pair"]]:
-    """Return the width, in words seen, whose Gaussian has most mass on the links of half A, and its mass on every pair.
+) -> float:
+    """Return the width, in words seen, whose Gaussian has most mass on the links of half A.
 
     Parameters
     ----------
@@ -192,19 +202,21 @@ def best_width_mass(
     view : View
         Whose words look.
     """
-    n_src, n_tgt = sizes
-    fitted = first_half[:MAX_FITTED]
+    return best_width(*_masks(links, sizes, first_half[:MAX_FITTED], view))
 
-    def masks(rows: np.ndarray) -> tuple[np.ndarray, Geometry]:
-        geometry = Geometry(n_src[rows], n_tgt[rows], view.query_side)
-        shape = int(geometry.n_tgt.max()), int(geometry.n_src.max())
-        part = Chunk(rows, np.zeros((len(rows), *shape)), np.ones(len(rows), bool), n_src[rows], n_tgt[rows], {})
-        return by_query(part.linked(links), view.query_side), geometry
 
-    sd = best_width(*masks(fitted))
-    mass = np.full(len(n_src), np.nan)
-    for rows in np.array_split(np.arange(len(n_src)), max(1, len(n_src) // MAX_FITTED)):
-        linked, geometry = masks(rows)
-        shape = int(geometry.n_tgt.max()), int(geometry.n_src.max())
-        mass[rows] = mass_on_links(gaussian_rows(np.full(len(rows), sd), geometry, shape=shape), linked)
-    return sd, mass
+def width_mass(links: Mapping[int, SomeLinks], sizes: Sizes, view: View, sd: float) -> Float[np.ndarray, " pair"]:
+    """Return the mass on every pair's links of the Gaussian of a width; parameters as in `fitted_width`."""
+    linked, geometry = _masks(links, sizes, np.arange(len(sizes[0])), view)
+    shape = int(geometry.n_tgt.max()), int(geometry.n_src.max())
+    return mass_on_links(gaussian_rows(np.full(len(sizes[0]), sd), geometry, shape=shape), linked)
+
+
+def _masks(
+    links: Mapping[int, SomeLinks], sizes: Sizes, rows: Int[np.ndarray, " row"], view: View
+) -> tuple[Bool[np.ndarray, "row query key"], Geometry]:
+    n_src, n_tgt = (part[rows] for part in sizes)
+    geometry = Geometry(n_src, n_tgt, view.query_side)
+    shape = int(n_tgt.max()), int(n_src.max())
+    part = Chunk(rows, np.zeros((len(rows), *shape)), np.ones(len(rows), bool), n_src, n_tgt, {})
+    return by_query(part.linked(links), view.query_side), geometry

@@ -1,39 +1,21 @@
 """The tables of claims 1 and 2: pointing and mass beside their floors, differences with p-values, and the trend."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from pipeline.alignment.bootstrap import IntervalRule, Resampler, difference_p
+from pipeline.alignment.bootstrap import Estimate, IntervalRule, difference_p
 from pipeline.alignment.curves import to_frame
 from pipeline.alignment.finding import Found
-from pipeline.alignment.trend import layer_ranges, trend
+from pipeline.alignment.tally import Halves, Tally
+from pipeline.alignment.trend import FEWEST_PAIRS, Layers, trend, trend_values
 from pipeline.columns import TRANSLATOR
 
 FLOOR = {"pointing": "position", "pointing_content": "position", "row_mass": "position_matched"}
 """The floor of each score: what a score is said to be above, and what is taken off it."""
 ByControl = Mapping[str, Float[np.ndarray, "pair view layer"]]
-
-
-class Half(NamedTuple):
-    """Some of the pairs, and how they are resampled.
-
-    Attributes
-    ----------
-    name : {"all", "second"}
-        Whether a layer may have been chosen on them (all), or not (second).
-    rows : int array, shape (pair,)
-        Their places.
-    resampler : Resampler
-        Of those pairs in that order.
-    """
-
-    name: str
-    rows: Int[np.ndarray, " pair"]
-    resampler: Resampler
 
 
 def values_of(
@@ -88,75 +70,87 @@ def values_of(
     return out
 
 
-def levels(
-    values: Mapping[tuple[str, str], ByControl], views: Sequence[str], resampler: Resampler, rule: IntervalRule
-) -> pd.DataFrame:
+def finding_values(
+    values: Mapping[tuple[str, str], ByControl], pointing: Mapping[str, np.ndarray], ranges: Mapping[str, Layers]
+) -> dict[str, Float[np.ndarray, "pair *_lead"]]:
+    """Return what each pair adds to `levels`, `above` and `trends`, by name.
+
+    Parameters
+    ----------
+    values : mapping of (links, score) to arrays by control
+        From `values_of`.
+    pointing : mapping of links to float array, shape (pair, view, layer)
+        Whose trend is asked for.
+    ranges : mapping of str to (first, last)
+        Of its layers.
+    """
+    out: dict[str, np.ndarray] = {}
+    for (links, score), own in values.items():
+        trained, floor = own["trained"], own[FLOOR[score]]
+        out |= {f"level/{links}/{score}/{control}": found for control, found in own.items()}
+        out |= {
+            f"above/{links}/{score}/{control}": trained - found
+            for control, found in own.items()
+            if control != "trained"
+        }
+        # The floor of the sentences that have both: what is left above it is a share of 1 less this.
+        out[f"floor/{links}/{score}"] = np.where(np.isnan(trained), np.nan, floor)
+    for links, found in pointing.items():
+        out |= {f"trend/{links}/{name}": part for name, part in trend_values(found, ranges).items()}
+    return out
+
+
+def levels(tally: Tally, views: Sequence[str], rule: IntervalRule) -> pd.DataFrame:
     """Return the mean over sentences of every score and control, by view and layer.
 
     `minus_floor` and `of_possible`, of the trained translator: the score less its floor (`FLOOR`), and that divided by
     1 less the floor, what is left to reach; both of the means over the sentences that have both.
     """
     frames = []
-    for (links, score), own in values.items():
-        axes = {"view": views, "layer": range(1, own["trained"].shape[2] + 1)}
-        for control, found in own.items():
-            frame = to_frame(resampler.estimate_mean(found, rule), axes, links=links, score=score, control=control)
-            floor = _mean_of_both(own[FLOOR[score]], own["trained"]) if control == "trained" else np.nan
-            above = _mean_of_both(own["trained"], own[FLOOR[score]]) - floor
-            share = np.divide(above, 1 - floor, out=np.full(above.shape, np.nan), where=np.asarray(floor < 1))
-            frames.append(frame.assign(minus_floor=np.ravel(above), of_possible=np.ravel(share)))
+    for links, score, control in _named(tally, "level"):
+        estimate = tally.estimate(f"level/{links}/{score}/{control}", rule)
+        above = share = np.full(estimate.value.shape, np.nan)
+        if control == "trained":
+            above = tally.mean(f"above/{links}/{score}/{FLOOR[score]}")
+            left = 1 - tally.mean(f"floor/{links}/{score}")
+            share = np.divide(above, left, out=share, where=np.asarray(left > 0))
+        frame = to_frame(estimate, _axes(estimate, views), links=links, score=score, control=control)
+        frames.append(frame.assign(minus_floor=np.ravel(above), of_possible=np.ravel(share)))
     return pd.concat(frames, ignore_index=True)[list(TRANSLATOR["pointing"])]
 
 
-def _mean_of_both(own: np.ndarray, other: np.ndarray) -> np.ndarray:
-    known = ~(np.isnan(own) | np.isnan(other))
-    n_known = known.sum(0)
-    total = np.where(known, own, 0.0).sum(0)
-    return np.divide(total, n_known, out=np.full(total.shape, np.nan), where=n_known > 0)
-
-
-def above(
-    values: Mapping[tuple[str, str], ByControl], views: Sequence[str], halves: Sequence[Half], rule: IntervalRule
-) -> pd.DataFrame:
+def above(halves: Halves, views: Sequence[str], rule: IntervalRule) -> pd.DataFrame:
     """Return trained minus control over the same sentences, with uncorrected two-sided p-values."""
     frames = []
-    for half in halves:
-        for (links, score), own in values.items():
-            axes = {"view": views, "layer": range(1, own["trained"].shape[2] + 1)}
-            for control, found in own.items():
-                if control == "trained":
-                    continue
-                estimate = half.resampler.estimate_mean((own["trained"] - found)[half.rows], rule)
-                frame = to_frame(estimate, axes, half=half.name, links=links, score=score, against=control)
-                frames.append(frame.assign(p=np.ravel(difference_p(estimate))))
+    for half, tally in (("all", halves.all), ("second", halves.judges)):
+        for links, score, control in _named(tally, "above"):
+            estimate = tally.estimate(f"above/{links}/{score}/{control}", rule)
+            frame = to_frame(estimate, _axes(estimate, views), half=half, links=links, score=score, against=control)
+            frames.append(frame.assign(p=np.ravel(difference_p(estimate))))
     return pd.concat(frames, ignore_index=True).rename(columns={"value": "difference"})[list(TRANSLATOR["above"])]
 
 
-def best_pointing(
-    pointing: Float[np.ndarray, "pair view layer"],
-    first_half: Int[np.ndarray, " first"],
-    half: Half,
-    rule: IntervalRule,
-) -> tuple[list[int], Float[np.ndarray, " view"]]:
+def _named(tally: Tally, kind: str) -> list[list[str]]:
+    return [name.split("/")[1:] for name in tally.names if name.startswith(f"{kind}/")]
+
+
+def _axes(estimate: Estimate, views: Sequence[str]) -> dict[str, Sequence]:
+    return {"view": views, "layer": range(1, estimate.value.shape[1] + 1)}
+
+
+def best_pointing(halves: Halves) -> tuple[list[int], Float[np.ndarray, " view"]]:
     """Return the layer (from 1) with most pointing on half A by view, and its mean on the other half.
 
     A layer that cannot see all words of some pair (NaN throughout) is not chosen.
     """
-    known = ~np.isnan(pointing[first_half])
-    total = np.where(known, pointing[first_half], 0.0).sum(0)
-    mean = np.divide(total, known.sum(0), out=np.full(total.shape, -np.inf), where=known.sum(0) > 0)
-    chosen = mean.argmax(1)
-    judged = half.resampler.estimate_mean(pointing[half.rows], rule).value
-    return (chosen + 1).tolist(), judged[np.arange(len(chosen)), chosen]
+    name = "level/dictionary/pointing/trained"
+    mean = halves.chooses.mean(name)
+    chosen = np.where(np.isnan(mean), -np.inf, mean).argmax(1)
+    return (chosen + 1).tolist(), halves.judges.mean(name)[np.arange(len(chosen)), chosen]
 
 
 def trends(
-    pointing: Mapping[str, Float[np.ndarray, "pair view layer"]],
-    views: Sequence[str],
-    resamplers: Mapping[str, Resampler],
-    rule: IntervalRule,
-    *,
-    joint: bool,
+    tallies: Mapping[str, Tally], views: Sequence[str], ranges: Mapping[str, Layers], rule: IntervalRule
 ) -> pd.DataFrame:
     """Return the trend of pointing over layers by links, view and range of layers.
 
@@ -164,17 +158,22 @@ def trends(
     a row `step` for every layer but the first of a range (value: minus the layer before; p uncorrected). Nothing for a
     range of fewer than three layers or with fewer than two sentences that have all of them.
     """
+    found = {
+        (links, name): trend(tally, name, layers, rule, of=f"trend/{links}/")
+        for links, tally in tallies.items()
+        for name, layers in ranges.items()
+        if f"trend/{links}/rho/{name}" in tally and tally.count(f"trend/{links}/rho/{name}").max() >= FEWEST_PAIRS
+    }
     rows: list[tuple] = []
-    for links, values in pointing.items():
+    for links in tallies:
         for v, view in enumerate(views):
-            for name, (first, last) in layer_ranges(values.shape[2], joint=joint).items():
-                part = values[:, v, first - 1 : last]
-                if part.shape[1] < 3 or (~np.isnan(part).any(1)).sum() < 2:
+            for name, (first, last) in ranges.items():
+                if (links, name) not in found or found[links, name].rho.n_pairs[v] < FEWEST_PAIRS:
                     continue
-                found = trend(part, resamplers[links], rule)
-                page = min(1.0, 2 * min(found.p_rises, found.p_falls))
-                rows.append((links, view, name, "rank_correlation", last, *(x[0] for x in found.rho[:4]), page))
-                for step, p in enumerate(found.p_steps):
-                    ends = (x[step] for x in found.steps[:4])
+                own = found[links, name]
+                page = min(1.0, 2 * min(float(own.p_rises[v]), float(own.p_falls[v])))
+                rows.append((links, view, name, "rank_correlation", last, *(x[v] for x in own.rho[:4]), page))
+                for step, p in enumerate(own.p_steps[v]):
+                    ends = (x[v, step] for x in own.steps[:4])
                     rows.append((links, view, name, "step", first + step + 1, *ends, p))
     return pd.DataFrame(rows, columns=list(TRANSLATOR["trend"]))

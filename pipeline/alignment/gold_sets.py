@@ -1,6 +1,6 @@
 """Every set of hand-made links of one translator: its rows of the error table, best settings, and what is doubtful."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -40,6 +40,12 @@ def measure_gold(sets: Sequence[GoldSet], settings: Align, convention: Conventio
     measured = [_measure(gold, settings, convention, rule) for gold in sets]
     tables = [table for _, table in measured] or [pd.DataFrame(columns=["set", *COLUMNS])]
     return GoldMetrics([summary for summary, _ in measured], pd.concat(tables, ignore_index=True))
+
+
+def doubts(summary: Mapping) -> list[str]:
+    """Return what is doubtful of the gold sets, in words, from the summary of a measurement."""
+    found = (summary["gold"] or {}, *summary["more_gold"])
+    return [f"gold set {own['set']}: {own['doubt']['says']}" for own in found if own.get("doubt")]
 
 
 def _measure(gold: GoldSet, settings: Align, convention: Convention, rule: IntervalRule) -> tuple[dict, pd.DataFrame]:

@@ -1,24 +1,25 @@
 """All metrics of one translator: blocks, links and gold in, `Metrics` out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
 
+from pipeline.alignment.added import Added, add_part, by_rows
 from pipeline.alignment.bootstrap import IntervalRule
-from pipeline.alignment.collect import Collected, Pass, Sample, choose_sample, control_scores
+from pipeline.alignment.collect import Sample, watched
 from pipeline.alignment.controls import POSITION_SD
-from pipeline.alignment.curves import Scores, Sums, curves, match_values, matches, plan_correlation
+from pipeline.alignment.curves import Sums, curves, match_values, matches, plan_correlation
 from pipeline.alignment.evidence import evidence
 from pipeline.alignment.gold_sets import measure_gold
 from pipeline.alignment.halves import HashedResampler
-from pipeline.alignment.inputs import Inputs, Split
+from pipeline.alignment.inputs import Inputs
 from pipeline.alignment.paired import Halved, Values, best_layers, paired_differences
+from pipeline.alignment.planned import Plan
 from pipeline.alignment.results import Metrics, example_of
 from pipeline.alignment.scores import SCORES
-from pipeline.conventions import CORRECTED, Convention, View, names
+from pipeline.conventions import CORRECTED, Convention, names
 from pipeline.corpus.pairs import SentencePair
 from pipeline.errors import PipelineError
 from pipeline.params import Align
@@ -30,13 +31,14 @@ def measure(
     *,
     convention: Convention = CORRECTED,
     example: int = 0,
+    added: Added | None = None,
 ) -> Metrics:
     """Return every metric of one translator.
 
     Parameters
     ----------
     inputs : Inputs
-        Blocks, links and gold sets.
+        Blocks, links and gold sets; where `added` is given, the blocks of the pairs that are looked at one by one.
     settings : Align
         Resamples, level, how many pairs transport is computed for, and the seed of all draws.
     convention : Convention
@@ -44,39 +46,32 @@ def measure(
     example : int
         Position, among the selected pairs, of the pair of Figure 1; the next one that was measured if it
         was not.
+    added : Added, optional
+        What all pairs add (`add_up`), where it was added up while the model was read.
 
     Raises
     ------
     PipelineError
         If nothing can be measured, or blocks, links and sentences do not fit together.
     """
-    views, n_layers = inputs.trained.views, inputs.trained.manifest["n_layers"]
-    sample = choose_sample(
-        inputs.pairs,
-        inputs.links,
-        convention=convention,
-        min_links=inputs.min_links,
-        transport_pairs=settings.transport_pairs,
-        seed=settings.seed,
-    )
-    row = _row_of(example, inputs.pairs, sample)
-    walk = Pass(views, n_layers, inputs.trained.manifest["levels"], convention, settings.seed, row)
-    splits = {"trained": _run(walk, inputs.trained, sample)}
-    splits |= {name: _run(walk, split, sample) for name, split in inputs.controls.items()}
-    sample, splits = _measured(sample, splits)
-    rule = IntervalRule.of(convention, settings.level)
-    scores = _all_scores(splits, sample, views, convention)
-    tables, best = _tables(splits, scores, sample, walk, settings, rule)
+    plan = Plan.of(inputs, settings, convention)
+    if added is None:
+        _check_all_kept(inputs)
+        added = add_up(inputs, plan)
+    views, rule = plan.rules.walk.views, IntervalRule.of(convention, settings.level)
+    every = plan.sample
+    sample = _measured(every, added)
+    tables, best = _tables(added, every, ["trained", *inputs.controls], plan, settings, rule)
     gold = measure_gold(inputs.gold_sets, settings, convention, rule)
     tables["aer"] = gold.table
     if gold.first:
         best["aer"] = gold.first.pop("best")
-    found = evidence(inputs, sample, settings, rule)
+    found = evidence(inputs, added, plan, settings, rule)
     tables |= found.tables
     best["pointing"] = found.best
     summary = {
         **{key: inputs.trained.manifest.get(key) for key in ("translator", "model", "revision", "reads")},
-        **_counts(splits, sample, names(views)),
+        **_counts(added, sample, names(views)),
         "dropped": {**sample.dropped, **inputs.trained.manifest.get("skipped", {})},
         "best": best,
         "evidence": found.summary,
@@ -85,14 +80,32 @@ def measure(
         "extraction": {key: value for key, value in inputs.trained.manifest.items() if key != "shards"},
         "signature": signature(inputs, settings, convention, rule),
     }
-    shown = splits["trained"].example
-    assert shown is not None  # a pair has been measured
-    scored = score_table(splits["trained"], sample, names(views))
-    return Metrics(tables, example_of(shown, inputs.pairs, sample, walk), scored, summary)
+    walk = plan.rules.walk
+    shown = walk.example(inputs.trained.blocks, sample, _row_of(example, inputs.pairs, sample))
+    scored = score_table(added, every, names(views))
+    position = next(i for i, pair in enumerate(inputs.pairs) if pair.pair_id == shown.pair_id)
+    links = sample.links[sample.ids.index(shown.pair_id)]
+    figure1 = example_of(shown, inputs.pairs[position], links, walk, position=position)
+    return Metrics(tables, figure1, scored, summary)
 
 
-def _run(walk: Pass, split: Split, sample: Sample) -> Collected:
-    return replace(walk, label=split.label).run(split.blocks, sample, n_blocks=split.manifest.get("n_pairs"))
+def _check_all_kept(inputs: Inputs) -> None:
+    """Refuse to take the blocks of a sample for those of all pairs."""
+    if inputs.trained.manifest.get("kept") == "sums":
+        message = (
+            "added: must be given where only sums are kept (extract.keep: sums), but is missing; read added.npz beside "
+            "the blocks of the sample"
+        )
+        raise PipelineError(message)
+
+
+def add_up(inputs: Inputs, plan: Plan) -> Added:
+    """Return what all pairs of the corpus add, from their blocks."""
+    splits = {"trained": inputs.trained.blocks} | {name: split.blocks for name, split in inputs.controls.items()}
+    total = Added.empty(plan.rules)
+    for step, blocks in enumerate(watched(by_rows(splits, inputs.pairs), inputs.trained.label, plan.n_steps)):
+        total = total.merge(add_part(plan.part(step), blocks, plan.rules))
+    return total
 
 
 def _row_of(example: int, pairs: Sequence[SentencePair], sample: Sample) -> int:
@@ -102,103 +115,75 @@ def _row_of(example: int, pairs: Sequence[SentencePair], sample: Sample) -> int:
     return next(rows[pair_id] for pair_id in after if pair_id in rows)
 
 
-def _measured(sample: Sample, splits: dict[str, Collected]) -> tuple[Sample, dict[str, Collected]]:
-    """Return the sample and what was collected, without the pairs that are not in the blocks."""
-    seen = splits["trained"].seen
-    if not (seen & sample.transported).any():
+def _measured(sample: Sample, added: Added) -> Sample:
+    """Return the sample without the pairs that are not in the blocks."""
+    seen = np.ones(len(sample.ids), dtype=bool)
+    seen[added.rows["unseen"]] = False
+    if not len(added.rows["transported"]):
         message = (
             f"blocks: must hold one or more of the {int(sample.transported.sum())} pairs to transport "
             f"(align.transport_pairs), but hold none, and {int(seen.sum())} of all {len(sample.ids)} with "
             "links; run `dvc repro extract`, or raise align.transport_pairs"
         )
         raise PipelineError(message)
-    rows = np.flatnonzero(seen)
-    kept = replace(
-        sample,
-        ids=tuple(sample.ids[row] for row in rows),
-        links=tuple(sample.links[row] for row in rows),
-        n_src=sample.n_src[rows],
-        n_tgt=sample.n_tgt[rows],
-        partner_links=tuple(sample.partner_links[row] for row in rows),
-        transported=sample.transported[rows],
-    )
-    return kept, {name: split.take(seen) for name, split in splits.items()}
-
-
-def _all_scores(
-    splits: Mapping[str, Collected], sample: Sample, views: Sequence[View], convention: Convention
-) -> Scores:
-    trained = splits["trained"]
-    scores = {name: split.scores for name, split in splits.items()} | {"mispaired": trained.mispaired}
-    for control in ("uniform", "position"):
-        scores[control] = control_scores(control, sample, views, trained.reach, convention)
-    return scores
+    return sample.take(np.flatnonzero(seen))
 
 
 def _tables(
-    splits: dict[str, Collected],
-    scores: Scores,
-    sample: Sample,
-    walk: Pass,
-    settings: Align,
-    rule: IntervalRule,
+    added: Added, sample: Sample, splits: Sequence[str], plan: Plan, settings: Align, rule: IntervalRule
 ) -> tuple[dict[str, pd.DataFrame], dict]:
     """Return the tables over the dictionary links, and the best layers."""
+    walk = plan.rules.walk
     views, states = names(walk.views), walk.states
-    trained, matched = splits["trained"], match_values(splits, sample)
-    sums: Sums = {name: split.plan for name, split in splits.items()} | {"position": trained.plan_position}
-    resampler = HashedResampler(sample.ids, resamples=settings.resamples, seed=settings.seed)
-    transported = np.flatnonzero(sample.transported)
-    few = resampler.take(transported)
-    matched = {name: values[transported] for name, values in matched.items()}
-    sums = {name: values[transported] for name, values in sums.items()}
+    few = sample.take(added.rows["transported"])
+    transported = {name: added.transported(name) for name in splits}
+    matched = match_values(transported, few)
+    sums: Sums = {name: own.plan for name, own in transported.items()}
+    sums = {**sums, "position": transported["trained"].plan_position}
+    some = Halved(few.ids, HashedResampler(few.ids, resamples=settings.resamples, seed=settings.seed), settings.seed)
+    values = Values(added.halves, matched, sums, views, walk.n_layers, states)
     tables = {
-        "curves": curves(scores, views, resampler, rule),
-        "matches": matches(matched, splits, states, few, rule),
-        "plan_correlation": plan_correlation(sums, views, few, rule),
+        "curves": curves(added.halves.all, views, walk.n_layers, rule),
+        "matches": matches(matched, transported, states, some.resampler, rule),
+        "plan_correlation": plan_correlation(sums, views, some.resampler, rule),
     }
-    every = Halved(sample.ids, resampler, settings.seed)
-    some = Halved(tuple(sample.ids[row] for row in transported.tolist()), few, settings.seed)
-    values = Values(scores, matched, sums, views, states)
     parts = [
-        paired_differences(values, every.all, some.all, rule, half="all"),
-        paired_differences(values, every.second, some.second, rule, half="second"),
+        paired_differences(values, some.all, rule, half="all"),
+        paired_differences(values, some.second, rule, half="second"),
     ]
     tables["paired"] = pd.concat(parts, ignore_index=True)
-    best = best_layers(values, every, some, rule)
-    return tables, best
+    return tables, best_layers(values, some, rule)
 
 
-def score_table(trained: Collected, sample: Sample, views: Sequence[str]) -> pd.DataFrame:
-    """Return the scores of every pair: columns pair_id, view, layer (from 1), and `SCORES`."""
-    n_layers = trained.scores.shape[2]
-    index = pd.MultiIndex.from_product([sample.ids, views, range(1, n_layers + 1)], names=["pair_id", "view", "layer"])
-    return pd.DataFrame(trained.scores.reshape(-1, len(SCORES)), index=index, columns=list(SCORES)).reset_index()
+def score_table(added: Added, sample: Sample, views: Sequence[str]) -> pd.DataFrame:
+    """Return the scores of every pair that is kept: columns pair_id, view, layer (from 1), and `SCORES`."""
+    scores = added.rows["scores"]
+    ids = [sample.ids[place] for place in added.rows["place"].tolist()]
+    index = pd.MultiIndex.from_product([ids, views, range(1, scores.shape[2] + 1)], names=["pair_id", "view", "layer"])
+    return pd.DataFrame(scores.reshape(-1, len(SCORES)), index=index, columns=list(SCORES)).reset_index()
 
 
-def _counts(splits: Mapping[str, Collected], sample: Sample, views: Sequence[str]) -> dict:
+def _counts(added: Added, sample: Sample, views: Sequence[str]) -> dict:
     """Return how many pairs stand behind the numbers, and the mass on special tokens.
 
     `without_attention_on_links`: pairs that score 0 in some view and layer, since none of their links has
     any attention.
     """
+
+    def of(kind: str) -> dict[str, str]:
+        return {name.removeprefix(f"{kind}/"): name for name in added.plain.names if name.startswith(f"{kind}/")}
+
+    def by_layer(kind: str) -> dict:
+        means = {split: added.plain.mean(name) for split, name in of(kind).items()}
+        return {split: dict(zip(views, mean.tolist(), strict=True)) for split, mean in means.items()}
+
     return {
         "n_pairs": len(sample.ids),
-        "n_transport_pairs": int(sample.transported.sum()),
+        "n_transport_pairs": len(added.rows["transported"]),
         "without_partner": sum(not len(links) for links in sample.partner_links),
-        "without_attention_on_links": {
-            name: int((split.scores[..., 0] == 0).any((1, 2)).sum()) for name, split in splits.items()
-        },
-        "special_mass": _by_layer({name: split.special for name, split in splits.items()}, views),
-        "other_side_mass": _by_layer({name: split.reach for name, split in splits.items()}, views),
-    }
-
-
-def _by_layer(masses: Mapping[str, np.ndarray], views: Sequence[str]) -> dict:
-    """Return the mean over pairs by split, view and layer, NaN where no pair is known."""
-    return {
-        name: {view: np.ma.masked_invalid(mass[:, v]).mean(0).filled(np.nan).tolist() for v, view in enumerate(views)}
-        for name, mass in masses.items()
+        "without_attention_on_links": {split: int(added.plain.total(name)) for split, name in of("nothing").items()},
+        "special_mass": by_layer("special"),
+        "other_side_mass": by_layer("reach"),
     }
 
 

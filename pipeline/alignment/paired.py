@@ -1,7 +1,7 @@
 """Claims tested: differences over the same sentences, best layers reported where they were not chosen."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,6 @@ from jaxtyping import Float, Int
 from pipeline.alignment.bootstrap import Estimate, IntervalRule, Resampler, difference_p
 from pipeline.alignment.curves import (
     Matches,
-    Scores,
     States,
     Sums,
     name_states,
@@ -21,6 +20,7 @@ from pipeline.alignment.curves import (
 )
 from pipeline.alignment.halves import HashedResampler, halves_of
 from pipeline.alignment.scores import SCORES
+from pipeline.alignment.tally import Halves, Tally
 from pipeline.alignment.transport import correlation
 from pipeline.columns import TRANSLATOR
 
@@ -38,31 +38,25 @@ class Values:
 
     Attributes
     ----------
-    scores, matched, sums : mappings of control to float array
-        All pairs; the transported ones; the transported ones.
-    views : sequence of str
-        Names along the second axis of scores and sums.
+    scores : Halves
+        Sums of `curves.score_values` over all pairs.
+    matched, sums : mappings of control to float array
+        Of the transported pairs.
+    views, n_layers : sequence of str, int
+        Of scores and sums.
     states : list of (str, int)
         Kind and level along the second axis of matched.
     """
 
-    scores: Scores
+    scores: Halves
     matched: Matches
     sums: Sums
     views: Sequence[str]
+    n_layers: int
     states: States
 
-    def take(self, rows: Int[np.ndarray, " row"], few: Int[np.ndarray, " few"]) -> "Values":
-        """Return the same for some of all pairs, and some of the transported."""
-        return replace(
-            self,
-            scores={name: values[rows] for name, values in self.scores.items()},
-            matched={name: values[few] for name, values in self.matched.items()},
-            sums={name: values[few] for name, values in self.sums.items()},
-        )
 
-
-def paired_differences(values: Values, every: Drawn, few: Drawn, rule: IntervalRule, *, half: str) -> pd.DataFrame:
+def paired_differences(values: Values, few: Drawn, rule: IntervalRule, *, half: str) -> pd.DataFrame:
     """Return trained minus control over the same sentences, as one table.
 
     `score` is one of `SCORES` (also against `first_layer`, from layer 2), `match` (Figure 7; view is the
@@ -73,19 +67,19 @@ def paired_differences(values: Values, every: Drawn, few: Drawn, rule: IntervalR
     ----------
     values : Values
         Of all pairs.
-    every, few : Drawn
-        Which of all pairs, and which of the transported ones.
+    few : Drawn
+        Which of the transported ones.
     rule : IntervalRule
         Of the intervals.
     half : {"all", "second"}
         Which sentences these are, for the first column: the second half is the one on which no layer was chosen.
     """
-    part = values.take(every.rows, few.rows)
-    n_layers = part.scores["trained"].shape[2]
+    tally = values.scores.all if half == "all" else values.scores.judges
+    matched, sums = ({name: own[few.rows] for name, own in part.items()} for part in (values.matched, values.sums))
     rows = [
-        *_score_rows(part.scores, part.views, n_layers, every.resampler, rule),
-        *_match_rows(part.matched, part.states, few.resampler, rule),
-        *_plan_rows(part.sums, part.views, n_layers, few.resampler, rule),
+        *_score_rows(tally, values.views, values.n_layers, rule),
+        *_match_rows(matched, values.states, few.resampler, rule),
+        *_plan_rows(sums, values.views, values.n_layers, few.resampler, rule),
     ]
     frame = pd.concat(rows, ignore_index=True).rename(columns={"value": "difference"})
     return frame.assign(half=half)[list(TRANSLATOR["paired"])]
@@ -95,18 +89,14 @@ def _rows(estimate: Estimate, axes: Mapping[str, Sequence], **fixed: str) -> pd.
     return to_frame(estimate, axes, **fixed).assign(p=np.ravel(difference_p(estimate)))
 
 
-def _score_rows(
-    scores: Scores, views: Sequence[str], n_layers: int, resampler: Resampler, rule: IntervalRule
-) -> list[pd.DataFrame]:
-    trained, axes = scores["trained"], score_axes(views, n_layers)
-    rows = [
-        _rows(resampler.estimate_mean(trained - values, rule), axes, against=control)
-        for control, values in scores.items()
-        if control != "trained"
-    ]
-    if n_layers > 1:
-        above_first = resampler.estimate_mean(trained[:, :, 1:] - trained[:, :, :1], rule)
-        rows.append(_rows(above_first, {**axes, "layer": range(2, n_layers + 1)}, against="first_layer"))
+def _score_rows(tally: Tally, views: Sequence[str], n_layers: int, rule: IntervalRule) -> list[pd.DataFrame]:
+    axes = score_axes(views, n_layers)
+    rows = []
+    for name in tally.names:
+        kind, _, control = name.partition("/")
+        if kind == "gain":
+            layers = range(2, n_layers + 1) if control == "first_layer" else axes["layer"]
+            rows.append(_rows(tally.estimate(name, rule), {**axes, "layer": layers}, against=control))
     return rows
 
 
@@ -163,7 +153,7 @@ class Halved:
 
     @property
     def all(self) -> Drawn:
-        """Return all pairs with their resamples."""
+        """Return all of them with their resamples."""
         return Drawn(np.arange(len(self.ids)), self.resampler)
 
     @property
@@ -173,7 +163,7 @@ class Halved:
         return Drawn(rows, self.resampler.take(rows))
 
 
-def best_layers(values: Values, every: Halved, few: Halved, rule: IntervalRule) -> dict[str, list[dict]]:
+def best_layers(values: Values, few: Halved, rule: IntervalRule) -> dict[str, list[dict]]:
     """Return the best layer by `scores`, `match` and `plan_correlation`: chosen on half A, read on half B.
 
     Controls are read on half B too, at the chosen layer. A layer that cannot see all words of some pair (NaN) is not
@@ -183,33 +173,35 @@ def best_layers(values: Values, every: Halved, few: Halved, rule: IntervalRule) 
     ----------
     values : Values
         Of all pairs.
-    every, few : Halved
-        All pairs, and the transported ones.
+    few : Halved
+        The transported ones.
     rule : IntervalRule
         Of the intervals.
     """
     return {
-        "scores": _best_scores(values, every, rule),
+        "scores": _best_scores(values, rule),
         "match": _best_match(values, few, rule),
         "plan_correlation": _best_plan(values, few, rule),
     }
 
 
-def _best_scores(values: Values, every: Halved, rule: IntervalRule) -> list[dict]:
-    trained, (rows, resampler) = values.scores["trained"], every.second
-    estimate = resampler.estimate_mean(trained[rows], rule)
-    chosen = np.nan_to_num(trained[every.first].mean(0), nan=-np.inf).argmax(1).tolist()
+def _best_scores(values: Values, rule: IntervalRule) -> list[dict]:
+    chooses, judges = values.scores.chooses, values.scores.judges
+    estimate = judges.estimate("score/trained", rule)
+    of_all = chooses.count("score/trained") == chooses.n_pairs
+    chosen = np.where(of_all, chooses.mean("score/trained"), -np.inf).argmax(1).tolist()
+    controls = {
+        name.removeprefix("score/"): judges.mean(name)
+        for name in judges.names
+        if name.startswith("score/") and name != "score/trained"
+    }
     return [
         {
             "view": view,
             "score": score,
             "layer": chosen[v][s] + 1,
             **_at(estimate, (v, chosen[v][s], s)),
-            "controls": {
-                name: float(_known_mean(own[rows, v, chosen[v][s], s]))
-                for name, own in values.scores.items()
-                if name != "trained"
-            },
+            "controls": {name: float(mean[v, chosen[v][s], s]) for name, mean in controls.items()},
         }
         for v, view in enumerate(values.views)
         for s, score in enumerate(SCORES)

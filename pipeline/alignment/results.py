@@ -4,17 +4,21 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from pipeline._output import SCHEMA, replacing, write_json
-from pipeline.alignment.collect import Pass, Sample
+from pipeline._output import SCHEMA, replacing, whole_file, write_json, write_text
+from pipeline.alignment.collect import Pass
+from pipeline.alignment.scores import SCORES
 from pipeline.alignment.transport import level_of
 from pipeline.attention.store import PairBlocks
 from pipeline.columns import TRANSLATOR
 from pipeline.conventions import View
 from pipeline.corpus.pairs import SentencePair
+from pipeline.corpus.pharaoh import SomeLinks
+from pipeline.failures import Failure, leave_mark, write_failure
 
 DIGITS = 6
 
@@ -41,6 +45,20 @@ class Metrics:
     summary: dict = field(repr=False)
 
 
+class Places(NamedTuple):
+    """Where what is known of one translator goes: folder of metrics, file of scores, folder of what the page shows."""
+
+    metrics: Path
+    scores: Path
+    shown: Path
+
+    @classmethod
+    def of(cls, name: str) -> "Places":
+        """Return the places of a translator by its name, seen from the project's folder."""
+        metrics, data = Path("reports/metrics/translators"), Path("data")
+        return cls(metrics / name, data / "scores" / f"{name}.parquet", data / "explorer" / name)
+
+
 def write_metrics(metrics: Metrics, folder: Path | str) -> None:
     """Write one CSV a table, `summary.json` and `headline.json`, all or none of them; no text of a sentence.
 
@@ -54,6 +72,30 @@ def write_metrics(metrics: Metrics, folder: Path | str) -> None:
             (part / f"{name}.csv").write_text(text, encoding="utf-8", newline="\n")
         write_json(part / "summary.json", plain({"schema": SCHEMA, **metrics.summary}))
         write_json(part / "headline.json", plain(headline(metrics.summary)))
+
+
+def write_failed(failure: Failure, places: Places) -> None:
+    """Write all files without a number: tables without a row, and `summary.json`, which says why."""
+    leave_mark(places.shown, failure)
+    places.scores.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(places.scores) as part:
+        pd.DataFrame(columns=["pair_id", "view", "layer", *SCORES]).to_parquet(part, index=False)
+    with replacing(places.metrics) as part:
+        for name, columns in TRANSLATOR.items():
+            write_text(part / f"{name}.csv", f"{','.join(columns)}\n")
+        write_failure(part / "summary.json", failure)
+        write_json(part / "headline.json", {})
+
+
+def told(metrics: Metrics) -> str:
+    """Return on one line the layer of each view that points at most translations, and how many."""
+    found = headline(metrics.summary)
+    views = [
+        f"{view.replace('_', ' ')} {row['value']:.0%} in layer {row['layer']}"
+        for view, row in found["pointing"].items()
+        if row["value"] is not None and math.isfinite(row["value"])
+    ]
+    return f"{found['n_pairs']} pairs; linked words that attention points at: {', '.join(views) or 'none'}"
 
 
 def headline(summary: dict) -> dict:
@@ -84,14 +126,16 @@ def headline(summary: dict) -> dict:
     return numbers
 
 
-def example_of(blocks: PairBlocks, pairs: Sequence[SentencePair], sample: Sample, walk: Pass) -> dict:
+def example_of(
+    blocks: PairBlocks, pair: SentencePair, links: SomeLinks, walk: Pass, *, position: int | None = None
+) -> dict:
     """Return the pair of Figure 1 as plain numbers: blocks by view and layer, and the plan beside each layer.
 
-    Matrices are (tgt, src). `position` is the pair's place among the selected pairs, `cost_level` the level
-    of the cost that the plan of a layer is made from, in the states of the view's own step.
+    Matrices are (tgt, src). `position` is the pair's place among the selected pairs, None for a sentence that is not
+    of the corpus; `cost_level` the level of the cost that the plan of a layer is made from, in the states of the
+    view's own step.
     """
-    position = next(i for i, pair in enumerate(pairs) if pair.pair_id == blocks.pair_id)
-    pair, layers = pairs[position], range(1, walk.n_layers + 1)
+    layers = range(1, walk.n_layers + 1)
     return {
         "pair_id": pair.pair_id,
         "position": position,
@@ -99,7 +143,7 @@ def example_of(blocks: PairBlocks, pairs: Sequence[SentencePair], sample: Sample
         "tgt_text": pair.tgt_text,
         "src_words": list(pair.src_words),
         "tgt_words": list(pair.tgt_words),
-        "links": sample.links[sample.ids.index(pair.pair_id)].tolist(),
+        "links": links.tolist(),
         "attention": _by_view(blocks.attention, walk.views, layers),
         "plan": _by_view(walk.plans(blocks.cost), walk.views, layers),
         "cost_level": {str(layer): level_of(layer) for layer in layers},

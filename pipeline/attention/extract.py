@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 import transformers
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -86,14 +87,20 @@ def extract(
     PipelineError
         If the model cannot be loaded or not one pair can be read.
     """
-    translator = load_spec(spec, settings, pair=languages, control=control, say=say)
-    asked = Asked(settings.states, "norm" in settings.weights)
-    build = partial(make_reader, spec=spec, convention=convention, asked=asked, languages=languages, shots=shots)
-    reader = build(translator)
-    about = _about(name, spec, settings, translator, reader, control, split)
-    about["conventions"] |= translator.languages.told
-    about["conventions"] |= {"convention": convention.signature(), "heads": "mean", "sentence": sentence}
-    unfinished = work / f"extract-{name}-{split}-{_fingerprint(about, Path(spec.model), shots, pairs)}"
+    opened = open_translator(
+        name,
+        spec,
+        settings,
+        control=control,
+        split=split,
+        languages=languages,
+        shots=shots,
+        convention=convention,
+        sentence=sentence,
+        say=say,
+    )
+    reader, about = opened.reader, opened.about
+    unfinished = work / f"extract-{name}-{split}-{fingerprint(about, Path(spec.model), shots, pairs)}"
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -101,7 +108,8 @@ def extract(
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         job = bar.add_task(f"{name} {split}", total=len(pairs))
         shards, skipped, n_read = write_shards(
             reader,
@@ -110,6 +118,7 @@ def extract(
             tokens_per_batch=settings.tokens_per_batch,
             advance=lambda n: bar.advance(job, n),
             heads_pairs=settings.heads_pairs,
+            overlap=reader.translator.device.type == "cuda",
         )
     if n_read == 0:
         message = (
@@ -118,14 +127,65 @@ def extract(
         )
         raise PipelineError(message)
     manifest = {**about, "n_pairs": n_read, "skipped": dict(sorted(skipped.items())), "shards": shards}
-    manifest |= _found(unfinished, sorted(shards), reader, translator.n_layers)
-    if translator.half is not None:
-        exact = build(replace(translator, half=None))
-        manifest["precision"] = compare_precision(reader, exact, pairs)
+    manifest |= _found(unfinished, sorted(shards), reader, about["n_layers"])
+    manifest |= opened.precision(pairs)
     text = json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     (unfinished / "manifest.json").write_text(text, encoding="utf-8")
     move_into_place(unfinished, target)
     return manifest
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A translator that is ready to read.
+
+    Attributes
+    ----------
+    reader : Reader
+        Of its own kind.
+    about : dict
+        What a manifest says of it, whatever it reads.
+    exact : callable
+        Makes the reader in float32, if this one computes in 16 bits.
+    """
+
+    reader: Reader
+    about: dict
+    exact: Callable[[], Reader] | None
+
+    def precision(self, pairs: Sequence[SentencePair]) -> dict:
+        """Return `precision` for the manifest, of what computes in 16 bits only."""
+        return {} if self.exact is None else {"precision": compare_precision(self.reader, self.exact(), pairs)}
+
+
+def open_translator(
+    name: str,
+    spec: TranslatorSpec,
+    settings: Extract,
+    *,
+    control: Control,
+    split: str,
+    languages: str | None = None,
+    shots: Sequence[SentencePair] = (),
+    convention: Convention = CORRECTED,
+    sentence: str = "natural spelling, normalised",
+    say: Callable[[str], None] = lambda line: None,
+) -> Opened:
+    """Return the translator with one kind of weights, loaded; parameters as in `extract`.
+
+    Raises
+    ------
+    PipelineError
+        If the model cannot be loaded.
+    """
+    translator = load_spec(spec, settings, pair=languages, control=control, say=say)
+    asked = Asked(settings.states, "norm" in settings.weights)
+    build = partial(make_reader, spec=spec, convention=convention, asked=asked, languages=languages, shots=shots)
+    reader = build(translator)
+    about = _about(name, spec, settings, translator, reader, control, split)
+    about["conventions"] |= translator.languages.told
+    about["conventions"] |= {"convention": convention.signature(), "heads": "mean", "sentence": sentence}
+    return Opened(reader, about, None if translator.half is None else lambda: build(replace(translator, half=None)))
 
 
 def compare_precision(reader: Reader, exact: Reader, pairs: Sequence[SentencePair]) -> dict:
@@ -196,7 +256,8 @@ def _about(
     }
 
 
-def _fingerprint(about: dict, model: Path, shots: Sequence[SentencePair], pairs: Sequence[SentencePair]) -> str:
+def fingerprint(about: dict, model: Path, shots: Sequence[SentencePair], pairs: Sequence[SentencePair]) -> str:
+    """Return what names unfinished work: a hash of settings, code, model files and text."""
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for source in sorted(Path(__file__).parent.glob("*.*")):
         if source.suffix in {".py", ".yaml"}:

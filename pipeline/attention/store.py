@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +34,15 @@ _OF_STATES = {
     "cosine_raw": pa.list_(pa.float16()),
 }
 _OF_HEADS = ("heads", "norm_heads")
+HALVES = frozenset(name for name, of in (_COLUMNS | _OPTIONAL | _OF_STATES).items() if of == pa.list_(pa.float16()))
+"""Quantities of a pair that are stored in half precision."""
+
+
+class Cosines(NamedTuple):
+    """Of the word vectors of a pair: centred within each side, and as they are; in [-1, 1]."""
+
+    cosine: Float[np.ndarray, "src tgt"]
+    cosine_raw: Float[np.ndarray, "src tgt"]
 
 
 @dataclass(frozen=True)
@@ -78,17 +88,20 @@ class PairBlocks:
 
 def write_shard(path: Path, blocks: Sequence[PairBlocks]) -> None:
     """Write one Arrow file, whole or not at all; all blocks have the same kinds of states."""
+    with whole_file(path) as part:
+        part.write_bytes(shard_bytes(blocks))
+
+
+def shard_bytes(blocks: Sequence[PairBlocks]) -> bytes:
+    """Return the Arrow file of some blocks, all of which have the same kinds of states."""
     kinds = {name: tuple(getattr(blocks[0], name)) for name in _OF_STATES} if blocks else {}
     columns = _COLUMNS | {f"{name}_{kind}": _OF_STATES[name] for name, of_name in kinds.items() for kind in of_name}
     schema = pa.schema(list((columns | _OPTIONAL).items()))
     table = pa.Table.from_pylist([_row(block, schema) for block in blocks], schema=schema)
-    options = pa.ipc.IpcWriteOptions(compression="zstd")
-    with (
-        whole_file(path) as part,
-        pa.OSFile(str(part), "wb") as sink,
-        pa.ipc.new_file(sink, schema, options=options) as writer,
-    ):
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
         writer.write_table(table)
+    return bytes(sink.getvalue())
 
 
 def _row(block: PairBlocks, schema: pa.Schema) -> dict[str, Any]:
@@ -109,6 +122,12 @@ def _row(block: PairBlocks, schema: pa.Schema) -> dict[str, Any]:
 def read_shard(path: Path, n_views: int, n_layers: int, *, heads: bool = False) -> Iterator[PairBlocks]:
     """Yield the blocks of one shard, which must be that of a manifest: `read_blocks` looks."""
     with pa.memory_map(str(path)) as source:
+        yield from blocks_in(source, n_views, n_layers, heads=heads)
+
+
+def blocks_in(shard: bytes | pa.NativeFile, n_views: int, n_layers: int, *, heads: bool = True) -> Iterator[PairBlocks]:
+    """Yield the blocks of a shard's bytes or open file."""
+    with pa.BufferReader(shard) if isinstance(shard, bytes) else nullcontext(shard) as source:
         schema = pa.ipc.open_file(source).schema
         wanted = [i for i, name in enumerate(schema.names) if heads or name not in _OF_HEADS]
         options = pa.ipc.IpcReadOptions(included_fields=wanted)

@@ -1,7 +1,9 @@
 """Sentence pairs on disk: `data/corpus/pairs.parquet` and `gold.parquet`."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,6 +24,7 @@ SCHEMA = pa.schema(
 MOSES = "Moses, sacremoses"
 """The usual splitter; its version stands behind it."""
 _SPLITTERS = ("src_splitter", "tgt_splitter")
+_AT_ONCE = 1 << 16  # pairs in a row group of a file that has more
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,26 @@ class SentencePair:
     tgt_words: tuple[str, ...]
 
 
-def write_pairs(path: str | Path, pairs: Iterable[SentencePair], *, splitters: tuple[str, str] | None = None) -> None:
+def write_pairs(
+    path: str | Path, pairs: Iterable[SentencePair], *, splitters: Callable[[], tuple[str, str]] | None = None
+) -> int:
     """Write the pairs, in the order given, as a Parquet file; the same pairs give the same bytes.
 
-    `splitters` says what split source and target, in the metadata of the file.
+    Returns how many there were; at most 65,536 are held at once. `splitters` says what split source and target, in the
+    metadata of the file; it is asked when the first pairs have come.
     """
-    rows = [{name: getattr(pair, name) for name in SCHEMA.names} for pair in pairs]
-    told = dict(zip(_SPLITTERS, splitters, strict=True)) if splitters else None
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata(told)), path, compression="zstd")
+    pairs, n = iter(pairs), 0
+    with ExitStack() as stack:
+        writer = None
+        while (part := list(islice(pairs, _AT_ONCE))) or writer is None:
+            if writer is None:
+                told = dict(zip(_SPLITTERS, splitters(), strict=True)) if splitters else None
+                schema = SCHEMA.with_metadata(told)
+                writer = stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd"))
+            rows = [{name: getattr(pair, name) for name in SCHEMA.names} for pair in part]
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            n += len(part)
+    return n
 
 
 def unusual_splitters(path: str | Path) -> str:

@@ -1,40 +1,56 @@
-"""Rows of Parquet files on the hub by number: footers first, then only the row groups they need."""
+"""Rows of Parquet files on the hub: single row groups by the rows' numbers, or all rows as a stream.
 
-import io
+Row groups are read by pyarrow through the hub's file system, which fetches the bytes that are asked for, and kept as
+small files for the next run. A stream is read by `datasets`; nothing of it is kept. Files that are in the hub's cache as
+a whole are read there: a copy in the Arrow format, as `datasets` would make to load them, has twice their size.
+"""
+
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+from huggingface_hub import HfFileSystem, HfFileSystemFile, constants
 from jaxtyping import Int
 
-from pipeline._fetch import cache_folder, write_whole
-from pipeline._hub import HubCommit, cached, fetch, offline, read_range
+from pipeline._fetch import cache_folder
+from pipeline._hub import HubCommit, cached, explained, fetch, offline, patiently
+from pipeline._output import whole_file
 from pipeline.errors import PipelineError
 
-_TAIL = 1 << 16  # read at once from the end of a file; a longer footer takes a second request
-_MAGIC = b"PAR1"
 _AT_ONCE = 8  # connections
+_REQUEST = 1 << 20  # bytes that pyarrow asks for at once in a stream (its own are 32 MiB); the client adds 5 MiB
 
 
 @dataclass(frozen=True)
 class RowGroup:
-    """Where one row group lies: in which file, from which row and byte on."""
+    """Where one row group lies, and the bytes of the column in it, as compressed there."""
 
     path: str
     index: int
     first_row: int
     n_rows: int
-    start: int
-    stop: int
+    n_bytes: int
 
-    @property
-    def n_bytes(self) -> int:
-        """Return its size in the file, as compressed there."""
-        return self.stop - self.start
+
+class _Ranges(HfFileSystemFile):
+    """A file on the hub of which the ranges that are read are fetched, and those only."""
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        data = super()._fetch_range(start, end)
+        if len(data) != end - start:
+            message = (
+                f"corpus.source: parts of a file are read (HTTP ranges), but {constants.ENDPOINT} sends the whole of "
+                f"{self.resolved_path.path}; set sample.method: full, or another mirror (HF_ENDPOINT)"
+            )
+            raise PipelineError(message)
+        return data
 
 
 class RemoteParquet:
@@ -105,13 +121,8 @@ class RemoteParquet:
                 "to download them; run once with a connection"
             )
             raise PipelineError(message)
-
-        def keep(group: RowGroup) -> None:
-            data = read_range(self._commit, group.path, group.start, group.stop)
-            write_whole(self._part(group), data)
-
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            jobs = [pool.submit(keep, group) for group in groups]
+            jobs = [pool.submit(self._keep, group) for group in groups]
             try:
                 for job in self._track(jobs):
                     job.result()
@@ -136,18 +147,80 @@ class RemoteParquet:
             values = self._decode(group)[self._column].take(pa.array(here - group.first_row))
             yield from zip(here.tolist(), values.to_pylist(), strict=True)
 
+    def stream(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, object]]:
+        """Yield number and value of the rows from `start` to before `stop`, in their order.
+
+        What lies before `start` in its file is passed over, but read: ranges had best begin with a file.
+
+        Raises
+        ------
+        PipelineError
+            If a file is not in the hub's cache and cannot be read from the hub.
+        """
+        stop, first = self.n_rows if stop is None else stop, 0
+        for path, footer in self._footers.items():
+            here = range(max(start, first), min(stop, first + footer.num_rows))
+            if here:
+                rows = self._whole(path).skip(here.start - first).take(len(here))
+                with explained(self._commit):
+                    yield from zip(here, (row[self._column] for row in rows), strict=True)
+            first += footer.num_rows
+
+    def _whole(self, path: str) -> datasets.IterableDataset:
+        if path not in self._files and offline():
+            message = (
+                f"{self._commit.key}: {path} of {self._commit.label} is not in the cache, and HF_HUB_OFFLINE forbids to "
+                "stream it; run with a connection, or once with one and sample.method: full"
+            )
+            raise PipelineError(message)
+        place = self._files.get(path) or f"{self._reach().protocol}://{self._address(path)}"
+        # The hub's client under it tries again by itself.
+        datasets.config.STREAMING_OPEN_MAX_RETRIES = datasets.config.STREAMING_READ_MAX_RETRIES = 1
+        requests = pa.CacheOptions(range_size_limit=_REQUEST, lazy=True, prefetch_limit=2)
+        with explained(self._commit):
+            return datasets.IterableDataset.from_parquet(
+                str(place),
+                columns=[self._column],
+                fragment_scan_options=ds.ParquetFragmentScanOptions(cache_options=requests),
+            )
+
+    @cached_property
+    def _hub(self) -> HfFileSystem:
+        return self._reach()
+
+    def _reach(self) -> HfFileSystem:
+        """Return the file system that `datasets` would take in this thread, which has found the commit."""
+        hub = HfFileSystem(endpoint=datasets.config.HF_ENDPOINT, token=None)
+        with explained(self._commit):
+            patiently(lambda: hub.resolve_path(self._address("")))
+        return hub
+
+    def _address(self, path: str) -> str:
+        return f"{self._commit.kind}s/{self._commit.name}@{self._commit.sha}/{path}"
+
     def _part(self, group: RowGroup) -> Path:
-        return self._folder / group.path / f"{group.start}-{group.stop}"
+        return self._folder / group.path / f"{group.index}.parquet"
+
+    def _open(self, path: str) -> HfFileSystemFile:
+        size = self._commit.files[path].size
+        return _Ranges(self._hub, self._address(path), mode="rb", cache_type="none", size=size)
+
+    def _keep(self, group: RowGroup) -> None:
+        with explained(self._commit), self._open(group.path) as file:
+            source = pq.ParquetFile(file, metadata=self._footers[group.path], pre_buffer=True)
+            table = source.read_row_group(group.index, [self._column])
+        part = self._part(group)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(part) as path:
+            pq.write_table(table, path, compression="zstd", write_page_checksum=True)
 
     def _decode(self, group: RowGroup) -> pa.Table:
-        part = self._part(group)
-        source: Path | _Window | None = self._files.get(group.path)
-        if source is None:
-            size = self._commit.files[group.path].size
-            source = _Window(part.read_bytes(), group.start, size)
+        part, whole = self._part(group), self._files.get(group.path)
         try:
-            file = pq.ParquetFile(source, metadata=self._footers[group.path])
-            return file.read_row_group(group.index, [self._column])
+            if whole:
+                file = pq.ParquetFile(whole, metadata=self._footers[group.path])
+                return file.read_row_group(group.index, [self._column])
+            return pq.ParquetFile(part, page_checksum_verification=True).read()
         except (OSError, pa.ArrowException) as error:
             part.unlink(missing_ok=True)
             message = (
@@ -158,30 +231,26 @@ class RemoteParquet:
 
     def _footer(self, path: str) -> pq.FileMetaData:
         """Return the footer of a file; it is kept for the next run."""
-        kept, size = self._folder / path / "footer", self._commit.files[path].size
-        if path in self._files:
-            return self._parse(path, self._files[path])
-        if kept.is_file():
-            return self._parse(path, kept.read_bytes())
+        kept = self._folder / path / "footer.parquet"
+        if path in self._files or kept.is_file():
+            return self._parse(path, self._files.get(path, kept))
         if offline():
             message = (
                 f"{self._commit.key}: the footer of {path} of {self._commit.label} is not in the cache, and "
                 "HF_HUB_OFFLINE forbids to download it; run once with a connection"
             )
             raise PipelineError(message)
-        data = read_range(self._commit, path, max(0, size - _TAIL), size)
-        length = int.from_bytes(data[-8:-4], "little") + 8
-        if data[-4:] == _MAGIC and len(data) < length <= size:
-            data = read_range(self._commit, path, size - length, size)
-        footer = self._parse(path, data[-length:])
-        write_whole(kept, data[-length:])
+        with explained(self._commit), self._open(path) as file:
+            footer = self._parse(path, file)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(kept) as part:
+            footer.write_metadata_file(part)
         return footer
 
-    def _parse(self, path: str, source: bytes | Path) -> pq.FileMetaData:
+    def _parse(self, path: str, source: Path | HfFileSystemFile) -> pq.FileMetaData:
         try:
-            where = pa.BufferReader(_MAGIC + source) if isinstance(source, bytes) else source
-            footer = pq.read_metadata(where)
-        except (OSError, pa.ArrowException):
+            footer = pq.read_metadata(source)
+        except pa.ArrowException:
             message = (
                 f"{self._commit.key}: {path} of {self._commit.label} is no whole Parquet file (cut short "
                 "where it was published?); name another revision"
@@ -202,41 +271,6 @@ def _row_groups(footers: dict[str, pq.FileMetaData], column: str) -> Iterator[Ro
         for index in range(footer.num_row_groups):
             group = footer.row_group(index)
             chunks = [group.column(i) for i in range(group.num_columns)]
-            spans = [_span(chunk) for chunk in chunks if chunk.path_in_schema.split(".")[0] == column]
-            start, stop = min(start for start, _ in spans), max(stop for _, stop in spans)
-            yield RowGroup(path, index, row, group.num_rows, start, stop)
+            own = [chunk.total_compressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] == column]
+            yield RowGroup(path, index, row, group.num_rows, sum(own))
             row += group.num_rows
-
-
-def _span(chunk: pq.ColumnChunkMetaData) -> tuple[int, int]:
-    start = chunk.data_page_offset
-    if chunk.has_dictionary_page:
-        start = min(start, chunk.dictionary_page_offset)
-    return start, start + chunk.total_compressed_size
-
-
-class _Window(io.RawIOBase):
-    """A part of a file that answers reads inside of it, as if it were the file."""
-
-    def __init__(self, data: bytes, start: int, size: int) -> None:
-        self._data, self._start, self._size, self._at = data, start, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes; outside of the part there are none."""
-        start = self._at - self._start
-        data = self._data[start : start + size] if start >= 0 else b""
-        self._at += len(data)
-        return data

@@ -2,8 +2,9 @@
 
 import hashlib
 import re
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import islice
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -50,6 +51,14 @@ class Source(Protocol):
         """Return what else is to be recorded of the rows that were kept."""
 
 
+@runtime_checkable
+class Streaming(Source, Protocol):
+    """A source that need not be asked for rows by number to give them in their order."""
+
+    def stream(self) -> Iterator[tuple[int, str, str]]:
+        """Yield row number, source and target text of every row, in the order of the rows."""
+
+
 def select_pairs(
     source: Source,
     sample: Sample,
@@ -60,27 +69,7 @@ def select_pairs(
     track: Callable[[Iterable[SentencePair]], Iterable[SentencePair]] = iter,
     say: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[SentencePair], dict]:
-    """Return the kept pairs, by row number, and what is to be said of the selection.
-
-    Rows are looked at in the order of `numpy.random.default_rng(seed).permutation(n_rows)`, or of their
-    numbers if `sample.method` is head, until `n_pairs` are kept, so what is dropped is counted among the rows
-    looked at only. If the source has fewer, all are kept and `short_by` says how many are missing. A smaller
-    `n_pairs` with the same seed keeps a subset.
-
-    Parameters
-    ----------
-    source : Source
-        Where the rows are.
-    sample : Sample
-        How many pairs, the seed and the limits on words a side.
-    src_lang, tgt_lang : str
-        Language codes.
-    pretokenised : {"auto", True, False}
-        Whether the words of both sides are those between spaces; auto decides each side by its first rows.
-    track : callable
-        Wraps the kept pairs as they come, to draw a progress bar.
-    say : callable
-        Gets one line on what auto saw.
+    """Return the kept pairs, by row number, and what is to be said of the selection: a whole `Selection`.
 
     Raises
     ------
@@ -88,30 +77,11 @@ def select_pairs(
         If not one pair can be kept: says how many were dropped for which reason. If a language needs a splitter that
         is not installed.
     """
-    walk = _Walk(source, sample, (src_lang, tgt_lang), pretokenised)
-    kept = sorted(track(walk.pairs()), key=lambda pair: pair.pair_id)
-    dropped = walk.dropped
-    if not kept:
-        raise _nothing_kept(source, dropped, walk.sides)
+    selection = Selection(source, sample, (src_lang, tgt_lang), pretokenised)
+    kept = list(selection.pairs(track))
     if pretokenised == "auto":
-        say(f"corpus: {describe(walk.sides)}")
-    return kept, {
-        "source": source.name,
-        "revision": source.revision,
-        "files": [{"name": name, "sha256": sha256} for name, sha256 in source.files],
-        "n_rows": source.n_rows,
-        "method": sample.method,
-        "seed": None if sample.method == "head" else sample.seed,
-        "wanted": sample.n_pairs,
-        "kept": len(kept),
-        "short_by": sample.n_pairs - len(kept),
-        "looked_at": len(kept) + sum(dropped.values()),
-        "dropped": dropped,
-        "words": {name: side.about() for name, side in zip(("src", "tgt"), walk.sides, strict=True)},
-        "sha256_rows": _sha256(str(pair.pair_id) for pair in kept),
-        "sha256_text": _sha256(chain.from_iterable((pair.src_text, pair.tgt_text) for pair in kept)),
-        **source.details(np.array([pair.pair_id for pair in kept], dtype=np.int64)),
-    }
+        say(f"corpus: {describe(selection.sides)}")
+    return kept, selection.about()
 
 
 def _nothing_kept(source: Source, dropped: dict[str, int], sides: Sequence[SideWords]) -> PipelineError:
@@ -124,44 +94,123 @@ def _nothing_kept(source: Source, dropped: dict[str, int], sides: Sequence[SideW
     return PipelineError(message)
 
 
-class _Walk:
-    """The rows of a source in the seeded order, until enough are kept; counts the others."""
+class Selection:
+    """The pairs that are kept, and after them what is to be said of the selection.
 
-    def __init__(self, source: Source, sample: Sample, langs: tuple[str, str], asked: Pretokenised) -> None:
+    Rows are looked at in the order of `numpy.random.default_rng(seed).permutation(n_rows)`, or of their
+    numbers if `sample.method` is head, until `n_pairs` are kept, so what is dropped is counted among the rows
+    looked at only. If the source has fewer, all are kept and `short_by` says how many are missing. A smaller
+    `n_pairs` with the same seed keeps a subset. With head, pairs are given out as they come and none is held.
+
+    Parameters
+    ----------
+    source : Source
+        Where the rows are.
+    sample : Sample
+        How many pairs, the seed and the limits on words a side.
+    langs : (str, str)
+        Language codes of source and target.
+    asked : {"auto", True, False}
+        Whether the words of both sides are those between spaces; auto decides each side by its first rows.
+    """
+
+    def __init__(self, source: Source, sample: Sample, langs: tuple[str, str], asked: Pretokenised = "auto") -> None:
         self.source, self.sample, self.langs, self.asked = source, sample, langs, asked
+        self.wanted = sample.wanted(source.n_rows)
         self.dropped = dict.fromkeys(REASONS, 0)
         self.sides: tuple[SideWords, ...] = ()
+        self._seen: set[int] = set()
+        self._rows = array("q")
+        self._of_rows, self._of_text = hashlib.sha256(), hashlib.sha256()
 
-    def pairs(self) -> Iterator[SentencePair]:
-        """Yield up to `n_pairs` pairs."""
-        sample = self.sample
-        order = np.arange(self.source.n_rows)
-        if sample.method != "head":
-            order = np.random.default_rng(sample.seed).permutation(self.source.n_rows)
-        seen: set[tuple[str, str]] = set()
-        done, at_once = 0, int(_DRAWN_FIRST * sample.n_pairs)
-        while done < len(order):
-            # Fetched in parts that end where enough may have been kept: how they are cut changes nothing.
-            at_once = max(at_once, _DRAWN_AT_LEAST, 0 if self.sides else ROWS)
-            rows = order[done : done + at_once].tolist()
-            done += len(rows)
-            texts = {row: (src, tgt) for row, src, tgt in self.source.fetch(np.array(rows))}
+    @property
+    def splitters(self) -> tuple[str, str]:
+        """What splits source and target; known once the first pair is."""
+        src, tgt = (side.splitter for side in self.sides)
+        return src, tgt
+
+    def pairs(self, track: Callable[[Iterable[SentencePair]], Iterable[SentencePair]] = iter) -> Iterator[SentencePair]:
+        """Yield up to `n_pairs` pairs by row number; `track` wraps them as they are found, to draw a progress bar.
+
+        Raises
+        ------
+        PipelineError
+            If not one can be kept. If a language needs a splitter that is not installed.
+        """
+        found = track(self._found())
+        if self.sample.method != "head":
+            found = sorted(found, key=lambda pair: pair.pair_id)
+        for pair in found:
+            self._rows.append(pair.pair_id)
+            self._of_rows.update(f"{pair.pair_id}\n".encode())
+            self._of_text.update(f"{pair.src_text}\n{pair.tgt_text}\n".encode())
+            yield pair
+        if not self._rows:
+            raise _nothing_kept(self.source, self.dropped, self.sides)
+
+    def about(self) -> dict:
+        """Return what is to be said of the pairs, once all have been given out."""
+        source, sample, kept = self.source, self.sample, len(self._rows)
+        return {
+            "source": source.name,
+            "revision": source.revision,
+            "files": [{"name": name, "sha256": sha256} for name, sha256 in source.files],
+            "n_rows": source.n_rows,
+            "method": sample.method,
+            "seed": None if sample.method == "head" else sample.seed,
+            "wanted": self.wanted,
+            "kept": kept,
+            "short_by": 0 if sample.n_pairs is None else self.wanted - kept,
+            "looked_at": kept + sum(self.dropped.values()),
+            "dropped": self.dropped,
+            "words": {name: side.about() for name, side in zip(("src", "tgt"), self.sides, strict=True)},
+            "sha256_rows": self._of_rows.hexdigest(),
+            "sha256_text": self._of_text.hexdigest(),
+            **source.details(np.array(self._rows, dtype=np.int64)),
+        }
+
+    def _found(self) -> Iterator[SentencePair]:
+        """Yield the pairs that are kept as they are found, and count the others."""
+        for part in self._parts():
             if not self.sides:
-                self._look([texts[row] for row in rows[:ROWS]])
-            for row in rows:
-                pair, reason = self._examine(row, *texts[row])
-                if pair and (pair.src_text, pair.tgt_text) in seen:
+                self._look([texts for _, *texts in part[:ROWS]])
+            for row, src, tgt in part:
+                pair, reason = self._examine(row, src, tgt)
+                # Of what was kept only a digest is remembered: 8 bytes, which two of 40 million pairs share by chance
+                # once in 20,000 corpora.
+                if pair and _digest(pair) in self._seen:
                     pair, reason = None, "duplicate"
                 if pair is None:
                     self.dropped[reason] += 1
                     continue
-                seen.add((pair.src_text, pair.tgt_text))
+                self._seen.add(_digest(pair))
                 yield pair
-                if len(seen) == sample.n_pairs:
+                if len(self._seen) == self.wanted:
                     return
-            at_once = int(_DRAWN_FIRST * (sample.n_pairs - len(seen)) * done / max(1, len(seen)))
 
-    def _look(self, rows: Sequence[tuple[str, str]]) -> None:
+    def _parts(self) -> Iterator[list[tuple[int, str, str]]]:
+        """Yield the rows in the order in which they are looked at, some at once."""
+        sample, source = self.sample, self.source
+        if sample.method == "head" and isinstance(source, Streaming):
+            rows = source.stream()
+            while part := list(islice(rows, ROWS)):
+                yield part
+            return
+        order = np.arange(source.n_rows)
+        if sample.method != "head":
+            order = np.random.default_rng(sample.seed).permutation(source.n_rows)
+        done, at_once = 0, int(_DRAWN_FIRST * self.wanted)
+        while done < len(order):
+            # Fetched in parts that end where enough may have been kept: how they are cut changes nothing.
+            at_once = max(at_once, _DRAWN_AT_LEAST, 0 if self.sides else ROWS)
+            numbers = order[done : done + at_once].tolist()
+            done += len(numbers)
+            texts = {row: (src, tgt) for row, src, tgt in source.fetch(np.array(numbers))}
+            yield [(row, *texts[row]) for row in numbers]
+            kept = len(self._seen)
+            at_once = int(_DRAWN_FIRST * (self.wanted - kept) * done / max(1, kept))
+
+    def _look(self, rows: Sequence[Sequence[str]]) -> None:
         """Decide by the first rows how each side becomes words."""
         columns = zip(*rows, strict=True)
         self.sides = tuple(decide(column, lang, self.asked) for column, lang in zip(columns, self.langs, strict=True))
@@ -192,8 +241,6 @@ class _Walk:
         return SentencePair(row, src, tgt, tuple(src_words), tuple(tgt_words)), ""
 
 
-def _sha256(lines: Iterable[str]) -> str:
-    digest = hashlib.sha256()
-    for line in lines:
-        digest.update(line.encode() + b"\n")
-    return digest.hexdigest()
+def _digest(pair: SentencePair) -> int:
+    text = f"{pair.src_text}\n{pair.tgt_text}".encode()  # no line end is within a text
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from pipeline.corpus.demo import demo_rows
 from pipeline.corpus.files import parallel_files, table_file
 from pipeline.corpus.select import Source
-from pipeline.corpus.wmt14 import Wmt14Rows, say_nothing
 from pipeline.params import Corpus
 
 
@@ -14,7 +13,7 @@ def open_source(
     *,
     method: str = "rows",
     track: Callable[[Iterable], Iterable] = iter,
-    say: Callable[[str], None] = say_nothing,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Source:
     """Return the rows that the parameters name.
 
@@ -35,6 +34,8 @@ def open_source(
     if corpus.source == "demo":
         return demo_rows()
     if corpus.source == "wmt14":
+        from pipeline.corpus.wmt14 import Wmt14Rows  # what reads the hub takes a second to import
+
         whole = method == "full"
         return Wmt14Rows(corpus.pair, corpus.revision, whole=whole, track=track, say=say)
     if corpus.file is not None:

@@ -82,14 +82,31 @@ class Wmt14Rows:
             f"corpus: {len(rows)} rows lie in {len(groups)} of {len(self._table.groups)} row groups; "
             f"{len(missing)} are to be downloaded ({in_words(cost)})"
         )
-        for row, value in self._table.read(rows):
-            if not isinstance(value, dict) or not {self.src_lang, self.tgt_lang} <= set(value):
-                message = (
-                    f"corpus.source: a row of {DATASET} holds both languages of corpus.pair, but row {row} "
-                    f"holds {value!r}; name another revision"
-                )
-                raise PipelineError(message)
-            yield row, value[self.src_lang] or "", value[self.tgt_lang] or ""
+        yield from map(self._pair, self._table.read(rows))
+
+    def stream(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, str, str]]:
+        """Yield row number, source and target text of the rows `start` to before `stop`, in the order of the dataset.
+
+        Nothing of them is kept. Workers that share the rows take ranges that begin with a file, where they can
+        (`RemoteParquet.stream`).
+
+        Raises
+        ------
+        PipelineError
+            If the hub cannot be read, or a row has not both languages.
+        """
+        self._say("corpus: its rows are read in their order, as far as they are wanted; nothing but the pairs is kept")
+        yield from map(self._pair, self._table.stream(start, stop))
+
+    def _pair(self, row: tuple[int, object]) -> tuple[int, str, str]:
+        number, value = row
+        if not isinstance(value, dict) or not {self.src_lang, self.tgt_lang} <= set(value):
+            message = (
+                f"corpus.source: a row of {DATASET} holds both languages of corpus.pair, but row {number} "
+                f"holds {value!r}; name another revision"
+            )
+            raise PipelineError(message)
+        return number, value[self.src_lang] or "", value[self.tgt_lang] or ""
 
     def details(self, rows: Int[np.ndarray, " row"]) -> dict[str, object]:
         """Return where the rows lie: row groups a file and in all, and their bytes as published."""

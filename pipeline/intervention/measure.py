@@ -105,7 +105,7 @@ def intervene(
     """
     about = {"schema": SCHEMA, "translator": job.name, "reads": job.spec.reads}
     if job.settings.pairs == 0:
-        return _leave_out({**about, "status": UNTESTED, "why": NOT_ASKED}, target)
+        return leave_out(job, NOT_ASKED, target)
     loaded = load_with_head(
         job.spec,
         job.extract,
@@ -115,14 +115,14 @@ def intervene(
         say=say,
     )
     if loaded is None:
-        return _leave_out({**about, "status": NOT_TESTABLE, "why": NO_HEAD}, target)
+        return leave_out(job, NO_HEAD, target, status=NOT_TESTABLE)
     translator, encode = loaded
     items, n_skipped = encode_all(encode, job.pairs, job.links, job.settings.pairs)
     scorer = Scorer(translator, job.spec.family)
     n_heads = len(scorer.layers) * scorer.n_heads
     if n_heads <= plan.DECIDING_K:
         why = f"it has {n_heads} heads, and {plan.DECIDING_K} are put off and held against others"
-        return _leave_out({**about, "status": NOT_TESTABLE, "why": why}, target)
+        return leave_out(job, why, target, status=NOT_TESTABLE)
     folder = job.folder(work, scorer)
     measured = examine(job, scorer, items, folder, track)
     found, summary = results(job, scorer, measured)
@@ -205,7 +205,9 @@ def results(job: Job, scorer: Scorer, measured: tables.Measured) -> tuple[dict[s
     return tables.all_tables(measured, views, job.settings.sweeps, zero=not cuts), summary
 
 
-def _leave_out(summary: dict[str, Any], target: Path) -> dict[str, Any]:
+def leave_out(job: Job, why: str, target: Path, *, status: str = UNTESTED) -> dict[str, Any]:
+    """Write tables without rows, and return the summary that says why nothing was measured."""
+    summary = {"schema": SCHEMA, "translator": job.name, "reads": job.spec.reads, "status": status, "why": why}
     _write(summary, {name: pd.DataFrame(columns=list(columns)) for name, columns in INTERVENTION.items()}, target)
     return summary
 

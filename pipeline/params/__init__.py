@@ -9,10 +9,11 @@ from pipeline._messages import explain
 from pipeline._yaml import read_yaml
 from pipeline.conventions import ConventionName, convention_of
 from pipeline.errors import PipelineError
+from pipeline.methods import SHOWN, STORED
 from pipeline.migrate import refuse_outdated
 from pipeline.params.base import Block, refuse
-from pipeline.params.measures import Align, Certify, Intervene, Learn, Report
-from pipeline.params.models import ControlName, Extract, Family, Translator, demo_translators, means_folder
+from pipeline.params.measures import Align, Certify, Intervene, Learn, Report, Studies, StudyName
+from pipeline.params.models import ControlName, Extract, Family, Ray, Translator, demo_translators, means_folder
 from pipeline.params.texts import (
     DEMO_PAIR,
     DEMO_PAIRS,
@@ -49,8 +50,11 @@ __all__ = [
     "Lexicon",
     "LinkFormat",
     "Params",
+    "Ray",
     "Report",
     "Sample",
+    "Studies",
+    "StudyName",
     "Translator",
     "Words",
     "load_params",
@@ -75,12 +79,21 @@ class Params(Block):
         default_factory=demo_translators
     )
     extract: Extract = Extract()
+    ray: Ray = Ray()
     align: Align = Align()
     intervene: Intervene = Intervene()
     gold: GoldSets = (Gold(),)
     certify: Certify = Certify()
     learn: Learn = Learn()
+    studies: Studies = Studies()
     report: Report = Report()
+
+    @property
+    def demo_abroad(self) -> dict[str, list[str]]:
+        """Return the names of the demo's translators by each language pair that they read and have not learned."""
+        names = [name for name, spec in self.translators.items() if spec.is_demo]
+        pairs = dict.fromkeys([self.corpus.pair, *(gold.pair for gold in self.gold)])
+        return {pair: names for pair in pairs if pair != DEMO_PAIR and names}
 
     @model_validator(mode="after")
     def _agrees(self) -> "Params":
@@ -97,8 +110,12 @@ class Params(Block):
                 f"sample.method: full is for corpus.source: wmt14, but the source is {self.corpus.source}; "
                 "use rows, which gives the same sentences"
             )
-        if self.report.pair >= self.sample.n_pairs:
+        if self.sample.n_pairs is None and self.corpus.source == "wmt14":
+            refuse("sample.n_pairs: a number for corpus.source: wmt14, which has millions, but it is None; write one")
+        if self.sample.n_pairs is not None and (self.report.pair or 0) >= self.sample.n_pairs:
             refuse(f"report.pair: below sample.n_pairs ({self.sample.n_pairs}), but it is {self.report.pair}")
+        if self.extract.keep == "sums":
+            self._check_stored()
         if self.words.lemmas == "simplemma":
             _check_lemmas("corpus.pair", self.corpus.pair)
             for i, gold in enumerate(self.gold if convention_of(self.convention).text == "lemmas" else ()):
@@ -106,6 +123,21 @@ class Params(Block):
         if self.words.lemmas == "none" and convention_of(self.convention).text == "lemmas":
             refuse(f"words.lemmas: convention: {self.convention} reads lemmatised text, but it is none; use simplemma")
         return self
+
+    def _check_stored(self) -> None:
+        """Refuse single pairs beyond those whose blocks are stored where only sums are kept."""
+        limits = {
+            "align.transport_pairs": (self.align.transport_pairs, STORED),
+            "align.plan_pairs": (self.align.plan_pairs, STORED),
+            "extract.heads_pairs": (self.extract.heads_pairs, STORED),
+            "report.explorer_pairs": (self.report.explorer_pairs, SHOWN),
+            "report.pair": (self.report.pair or 0, SHOWN - 1),
+        }
+        for key, (value, most) in limits.items():
+            if value > most:
+                refuse(
+                    f"{key}: at most {most} where extract.keep is sums, but it is {value}; lower it, or keep: blocks"
+                )
 
 
 def _check_lemmas(key: str, pair: str) -> None:

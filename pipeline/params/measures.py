@@ -92,8 +92,26 @@ class Learn(Block):
         return self
 
 
+StudyName = Literal["prompt_size", "prompt_parts", "depth", "duals", "costs", "robustness"]
+"""A study is a module of this name in pipeline/synthetic/studies/."""
+
+
+class Studies(Block):
+    """Long experiments on the paper's open questions, none of which a plain `dvc repro` runs."""
+
+    run: Annotated[tuple[StudyName, ...], BeforeValidator(as_tuple)] = ()
+    size: Literal["demo", "long"] = "long"
+    seeds: Annotated[int, Field(ge=2)] = 4
+    seed: Seed = 2026
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Studies":
+        unique("run", self.run)
+        return self
+
+
 class Report(Block):
     """What the page shows of single sentences."""
 
-    pair: Annotated[int, Field(ge=0)] = 0
+    pair: Annotated[int, Field(ge=0)] | None = None
     explorer_pairs: Annotated[int, Field(ge=0)] = 40

@@ -66,6 +66,11 @@ class Translator(Block):
         """Return whether the name is meant as a folder here, rather than as `owner/name` on the hub."""
         return means_folder(self.model)
 
+    @property
+    def is_demo(self) -> bool:
+        """Return whether the model was trained for the demo, wherever its folder lies."""
+        return Path(self.model).parent.parts[-2:] == ("data", "demo")
+
     def for_pair(self, pair: str, own: str) -> "Translator":
         """Return the entry for text of another language pair than its own, for which codes and words were set.
 
@@ -119,6 +124,8 @@ class Extract(Block):
     states: Annotated[tuple[StatesName, ...], BeforeValidator(as_tuple)] = _ALL_STATES
     weights: Annotated[tuple[Literal["attention", "norm"], ...], BeforeValidator(as_tuple)] = ("attention",)
     heads_pairs: Annotated[int, Field(ge=0)] = 240
+    keep: Literal["blocks", "sums"] = "blocks"
+    engine: Literal["local", "ray"] = "local"
 
     @property
     def splits(self) -> tuple[tuple[str, ControlName, int], ...]:
@@ -140,6 +147,8 @@ class Extract(Block):
             )
         if "attention" not in self.weights:
             refuse(f"weights: must hold attention (and may hold norm), but it is {list(self.weights)}")
+        if self.engine == "ray" and self.keep != "sums":
+            refuse(f"engine: ray is for keep: sums, but keep is {self.keep}; use local, or keep: sums")
         missing = sorted({view.states for views in VIEWS.values() for view in views} - set(self.states))
         if missing:
             refuse(
@@ -147,6 +156,14 @@ class Extract(Block):
                 f"missing from {list(self.states)}; add it"
             )
         return self
+
+
+class Ray(Block):
+    """Where `extract.engine: ray` runs."""
+
+    address: str | None = None
+    workers: Count = 2
+    gpus: Annotated[float, Field(ge=0)] = 0
 
 
 def demo_translators() -> dict[str, Translator]:

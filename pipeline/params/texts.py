@@ -97,12 +97,16 @@ class Corpus(Block):
 class Sample(Block):
     """Which sentence pairs are kept."""
 
-    n_pairs: Count = 240
+    n_pairs: Count | None = 240
     method: Literal["rows", "full", "head"] = "rows"
     seed: Seed = 2026
     min_words: Count = 5
     max_words: Count = 40
     min_links: Count = 3
+
+    def wanted(self, n_rows: int) -> int:
+        """Return how many pairs are kept of a source with so many rows, if all are fit."""
+        return n_rows if self.n_pairs is None else self.n_pairs
 
     @model_validator(mode="after")
     def _agrees(self) -> "Sample":

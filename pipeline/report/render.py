@@ -11,22 +11,37 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline import failures
 from pipeline._output import replacing, write_text
 from pipeline.claims import Claim
 from pipeline.claims_file import read_claims, read_questions
 from pipeline.conventions import label_of
+from pipeline.packing import packed
 from pipeline.params import Params
 from pipeline.report import matrix
 from pipeline.report.explorer import Explorer, direction, linked_words, read_explorer, script_json
 from pipeline.report.glossary import anchor, glossary
 from pipeline.report.metrics import TranslatorMetrics, read_metrics
+from pipeline.report.notices import Notice, notices
 from pipeline.report.page import LINK, TEMPLATES, Block, Section, Table, text
 from pipeline.report.paper import write_paper
-from pipeline.report.sections import asked, construction, depth, embeddings, learning, made, plan, translations, use
+from pipeline.report.sections import (
+    asked,
+    construction,
+    depth,
+    embeddings,
+    learning,
+    made,
+    open_questions,
+    plan,
+    translations,
+    use,
+)
 from pipeline.report.wording import count, listed
+from pipeline.study_file import read_studies
 
 PROJECT = "attention-transport"
-EXPLORER = ("explorer_state", "explorer_maps", "explorer_pointing", "explorer")
+EXPLORER = ("unpack", "explorer_state", "explorer_maps", "explorer_pointing", "explorer")
 """Its script, in the order in which the parts need each other."""
 
 
@@ -40,13 +55,16 @@ class Built:
         `index.html`.
     n_bytes : int
         Its size.
-    answers : list of matrix.Answer
-        What the first screen says.
+    answer : str
+        What the first screen says, in one sentence.
+    notices : list of Notice
+        What it says before.
     """
 
     page: Path
     n_bytes: int
-    answers: list[matrix.Answer]
+    answer: str
+    notices: list[Notice]
 
 
 def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path, *, commit: str = "unknown") -> Built:
@@ -57,7 +75,8 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path, *, c
     params : Params
         The run.
     metrics_dir : Path
-        `translators/NAME`, `claims.json`, `learn.json`, and what certify and learn wrote, if they have run.
+        `translators/NAME`, `claims.json`, `learn.json`, and what certify and learn wrote, if they have run; beside it
+        stands `results/studies`, if any study has run.
     data_dir : Path
         Holds `explorer/NAME`: the single sentences that are shown.
     out_dir : Path
@@ -70,20 +89,27 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path, *, c
     PipelineError
         If a stage that the page needs has not run.
     """
+    failed = failures.unmeasured(metrics_dir, params.translators)
     translators = [
         read_metrics(metrics_dir / "translators" / name, data_dir / "explorer" / name, name, spec, params.corpus)
         for name, spec in params.translators.items()
+        if name not in failed
     ]
     claims = read_claims(metrics_dir / "claims.json")
-    answers = matrix.answers(claims, read_questions(metrics_dir / "claims.json"), list(params.translators))
+    answers = matrix.answers(claims, read_questions(metrics_dir / "claims.json"), [t.name for t in translators])
+    said = notices(params, claims, failed)
+    demo = [t.name for t in translators if t.spec.is_demo]
+    answer = matrix.sentence(answers, [t.name for t in translators], demo=bool(demo))
     found = sections_of(translators, claims, answers, metrics_dir)
     page = _page(
         params=params,
         translators=translators,
         answers=answers,
         sections=found,
+        notices=said,
         explorer=_explorer(params, translators, data_dir),
         made=_made(params, translators, metrics_dir),
+        answer=answer,
         commit=commit,
     )
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -94,7 +120,7 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path, *, c
         write_paper(folder, [block for section in found for block in section.blocks], claims)
     target = out_dir / "index.html"
     write_text(target, page)
-    return Built(target, target.stat().st_size, answers)
+    return Built(target, target.stat().st_size, answer, said)
 
 
 def sections_of(
@@ -121,7 +147,8 @@ def sections_of(
     for answer in answers:
         make = own.get(answer.question.id, partial(asked.section, answer))
         found.append(replace(make(), title=answer.question.text, finding=answer.finding))
-    return [*found, asked.open_section(claims), Section("made", "How this was made", template="made.html.j2")]
+    studies = open_questions.section(read_studies(metrics.parent / "results" / "studies"))
+    return [*found, studies, asked.open_section(claims), Section("made", "How this was made", template="made.html.j2")]
 
 
 def _page(
@@ -149,24 +176,24 @@ def _page(
         "svg": Markup,  # of our own making, text escaped by matplotlib
     }
     environment.tests |= {"block": lambda part: isinstance(part, Block), "table": lambda part: isinstance(part, Table)}
-    demo = made.demo_translators(params)
-    names = list(params.translators)
     pictures = {block.picture.drawing.stem: block.picture for section in sections for block in section.blocks}
     return environment.get_template("page.html.j2").render(
         params=params,
         translators=translators,
         sections=sections,
-        answer=matrix.sentence(answers, names, demo=bool(demo)),
         rows=matrix.matrix(answers, {t.name: t.views for t in translators}, pictures),
         basis=_basis(params, translators),
-        demo_translators=demo,
+        demo_translators=[t.name for t in translators if t.spec.is_demo],
         legend=text("verdicts", "legend", interval=translators[0].interval),
-        figures=script_json({stem: {"csv": one.data, "panels": one.drawing.lines} for stem, one in pictures.items()}),
+        figures=script_json(
+            {stem: {"csv": packed(one.data.encode()), "panels": one.drawing.lines} for stem, one in pictures.items()}
+        ),
         glossary=glossary(),
         parameters_hash=made.parameters_hash(params),
         version=version(PROJECT),
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
-        scripts={"page": _script("page"), "explorer": [_script(name) for name in EXPLORER]},
+        scripts={name: _script(name) for name in ("unpack", "page")}
+        | {"explorer": [_script(name) for name in EXPLORER[1:]]},
         **content,
     )
 
@@ -218,7 +245,7 @@ def _made(params: Params, translators: Sequence[TranslatorMetrics], metrics: Pat
     manifests = {t.name: t.extraction for t in translators}
     return {
         "parameters": made.parameters_yaml(params),
-        "conventions": [made.conventions_table(t) for t in translators],
+        "conventions": [made.conventions_table(translators)],
         "models": made.models_table(manifests, params),
         "data": made.data_table(params, selection, links),
         "dropped": made.dropped_table(translators, manifests, selection, links),

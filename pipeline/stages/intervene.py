@@ -5,7 +5,8 @@ from pathlib import Path
 import typer
 
 from pipeline.corpus.pairs import read_pairs
-from pipeline.intervention.measure import Job, intervene
+from pipeline.failures import going_on
+from pipeline.intervention.measure import Job, intervene, leave_out
 from pipeline.lexicon.links import read_links
 from pipeline.params import load_params
 from pipeline.stages import check_translator, run_stage, say, track
@@ -27,9 +28,11 @@ def main(name: str) -> None:
         pairs=read_pairs(Path("data/corpus/pairs.parquet")),
         links=read_links(Path("data/links/links.parquet")),
     )
-    summary = intervene(job, work=WORK, target=METRICS / name, track=track(f"intervening in {name}"), say=say)
-    loss = f"loss {summary['base']['value']:.3f} nats a word" if "base" in summary else summary["why"]
-    say(f"intervene: {name}: {summary['status']}; {loss}")
+    target = METRICS / name
+    with going_on(f"intervene@{name}", lambda failure: leave_out(job, str(failure), target), say):
+        summary = intervene(job, work=WORK, target=target, track=track(f"intervening in {name}"), say=say)
+        loss = f"loss {summary['base']['value']:.3f} nats a word" if "base" in summary else summary["why"]
+        say(f"intervene: {name}: {summary['status']}; {loss}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import torch
 
 from otcore import TransportError
 from otcore.learning import (
+    Points,
     Settings,
     Shape,
     State,
@@ -30,13 +31,12 @@ from otcore.learning import (
     weight_cosines,
 )
 from otcore.learning.evaluation import check_sizes
-from pipeline._output import SCHEMA, write_json
+from pipeline._output import SCHEMA, rounded, write_json
 from pipeline.errors import PipelineError
 from pipeline.params import Learn
 from pipeline.synthetic.learn_run import Run, Track, clear, train_to_the_end
 from pipeline.synthetic.threads import one_thread
 
-DIGITS = 6
 MAP_SIZES = (7, 8, 9, 15)
 N_MAPS = 5
 MAP_DIGITS = 4
@@ -164,7 +164,7 @@ def _seeds(params: Learn, settings: Settings, state: State) -> list[dict[str, An
             if score is not None:
                 found[index]["sizes"][str(n)] = asdict(score)  # type: ignore[index]
     for index, score in enumerate(
-        evaluate(settings, state, settings.shape.n, batch=params.test_problems, uniform_x=True)
+        evaluate(settings, state, settings.shape.n, batch=params.test_problems, points="uniform")
     ):
         if score is not None:
             found[index]["uniform_x"] = asdict(score)  # type: ignore[index]
@@ -189,12 +189,12 @@ def _controls(params: Learn, settings: Settings) -> dict[str, Any]:
     """Return the scores of what is not trained: guessing, answers that never look at x, the construction, Sinkhorn."""
     sizes, regs = _sizes(params), best_regs(settings, batch=params.test_problems)
 
-    def measured(n: int, *, uniform_x: bool = False) -> dict[str, dict[str, Any]]:
-        more = {"batch": params.test_problems, "uniform_x": uniform_x}
+    def measured(n: int, *, points: Points | None = None) -> dict[str, dict[str, Any]]:
+        more = {"batch": params.test_problems, "points": points}
         scores = blind(settings, n, **more) | solvers(settings, regs, n, **more)  # type: ignore[arg-type]
         return {"chance": chance(n)} | {name: asdict(score) for name, score in scores.items()}
 
-    by_size, other = {n: measured(n) for n in sizes}, measured(settings.shape.n, uniform_x=True)
+    by_size, other = {n: measured(n) for n in sizes}, measured(settings.shape.n, points="uniform")
     return {
         name: ({"reg": regs[name]} if name in regs else {})
         | {"sizes": {str(n): by_size[n][name] for n in sizes}, "uniform_x": other[name]}
@@ -231,23 +231,6 @@ def shown_levels(n_levels: int) -> list[int]:
 
 def _nested(values: np.ndarray) -> list[list[float]]:
     return [[round(float(value), MAP_DIGITS) for value in row] for row in values]
-
-
-def rounded(value: Any) -> Any:
-    """Return numbers with six significant digits, None for those that are none; dictionaries and lists with such.
-
-    Examples
-    --------
-    >>> rounded({"a": [1 / 3, float("nan"), 7]})
-    {'a': [0.333333, None, 7]}
-    """
-    if isinstance(value, dict):
-        return {key: rounded(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(part) for part in value]
-    if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
-    return value
 
 
 def write_learned(metrics: dict[str, Any], maps: dict[str, Any], folder: Path) -> None:

@@ -117,7 +117,7 @@ def open_translator(
     if found and name in entries:
         spec = _entry(name, entries[name].for_pair(languages, found.corpus.pair), named)
     elif Path(name).expanduser().is_dir() or "/" in name:
-        spec = _spec(name, named, say)
+        spec = spec_of(name, named, say)
     else:
         message = (
             f"translator: must be an entry of {params} ({', '.join(entries) or 'there is none'}), a folder, or owner/name "
@@ -126,8 +126,6 @@ def open_translator(
         raise PipelineError(message)
     settings = found or Params()
     loaded = load_spec(spec, settings.extract, pair=languages, say=say)
-    # A pair that is too long is left out, counted and told of: the library need not say it too.
-    loaded.tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
     methods = tuple(method for method in METHODS if method in settings.align.methods)
     return Opened(name, languages, spec, settings.extract, methods, settings.align.method_settings, loaded)
 
@@ -155,7 +153,14 @@ def _entry(name: str, spec: TranslatorSpec, named: Named) -> TranslatorSpec:
     return spec
 
 
-def _spec(name: str, named: Named, say: Callable[[str], None]) -> TranslatorSpec:
+def spec_of(name: str, named: Named = Named(), say: Callable[[str], None] = lambda line: None) -> TranslatorSpec:
+    """Return what params.yaml says of a folder or a model on the hub; how it is read is found from its configuration.
+
+    Raises
+    ------
+    PipelineError
+        If that is not certain, or `named` says what such a model does not have.
+    """
     if named.revision and means_folder(name):
         message = f"revision: only a model on the hub has one, but {name} is a folder; leave it out"
         raise PipelineError(message)

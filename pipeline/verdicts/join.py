@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline import failures
 from pipeline._output import write_json, write_text
 from pipeline.claims import QUESTIONS, Claim, decide, untested
 from pipeline.claims_file import write_claims
@@ -14,7 +15,7 @@ from pipeline.verdicts.intervention import use_claims
 from pipeline.verdicts.questions import ASKED_OF_ALL
 from pipeline.verdicts.reading import read_table, read_translator
 from pipeline.verdicts.training import learning_estimates, merge_learn
-from pipeline.verdicts.translators import translator_estimates, unmeasured
+from pipeline.verdicts.translators import translator_estimates, unmeasured, unread
 
 UNTESTED = {
     "construction": ("The constructed transformer transports.", "the stage certify has not run"),
@@ -38,8 +39,10 @@ def write_verdicts(metrics: Path, translators: Sequence[str], *, level: float) -
     Raises
     ------
     PipelineError
-        If metrics are missing or from another version.
+        If metrics are missing or from another version, or no translator could be measured.
     """
+    failed = failures.unmeasured(metrics, translators)
+    translators = [name for name in translators if name not in failed]
     learned = merge_learn((metrics / "learn").glob("*.json"))
     measured = [read_translator(metrics / "translators" / name, name) for name in translators]
     used = [use_claims(metrics / "intervene" / name, name) for name in translators]
@@ -52,6 +55,7 @@ def write_verdicts(metrics: Path, translators: Sequence[str], *, level: float) -
         *decide(estimates, level=level, rules=RULES),
         *(claim for _, settled in used for claim in settled),
         *unmeasured(estimates),
+        *(claim for name, failure in failed.items() for claim in unread(name, str(failure))),
         *certificate_claims(metrics / "certificate.json"),
     ]
     claims += [
@@ -79,10 +83,7 @@ def _joined_errors(folder: Path, translators: Sequence[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def tally(claims: Sequence[Claim]) -> list[str]:
-    """Return one line a question: how many of its deciding claims have each verdict."""
-    lines = []
-    for question in QUESTIONS:
-        verdicts = Counter(claim.verdict for claim in claims if (claim.question, claim.role) == (question, "decides"))
-        lines.append(f"{question.replace('_', ' ')}: " + ", ".join(f"{n} {word}" for word, n in verdicts.items()))
-    return lines
+def tally(claims: Sequence[Claim]) -> str:
+    """Return how many of the deciding claims have each verdict, most first."""
+    verdicts = Counter(claim.verdict for claim in claims if claim.role == "decides")
+    return f"{verdicts.total()} verdicts, {', '.join(f'{n} {word}' for word, n in verdicts.most_common())}"

@@ -28,14 +28,26 @@ def translator_estimates(translators: Sequence[Measured]) -> list[Estimate]:
 def unmeasured(estimates: Sequence[Estimate]) -> list[Claim]:
     """Return the claims about translators that no row answers, as untested."""
     there = {(row.question, row.claim) for row in estimates if row.role != "compared"}
-    known = [(question, claim, STATEMENTS[claim], why) for claim, (question, why) in MISSING.items()]
-    known.append(("embeddings_match", MATCH, MATCH_STATEMENT, "no control was run"))
-    known += [(question, GOLD_CLAIM, GOLD_STATEMENT, NO_GOLD) for question in GOLD.values()]
+    asked = [*_asked(), *((question, GOLD_CLAIM, GOLD_STATEMENT, NO_GOLD) for question in GOLD.values())]
     return [
         untested(question, claim, statement, why=why)
-        for question, claim, statement, why in known
+        for question, claim, statement, why in asked
         if (question, claim) not in there
     ]
+
+
+def unread(name: str, why: str) -> list[Claim]:
+    """Return the claims about one translator of which nothing could be measured, as untested."""
+    return [
+        replace(untested(question, claim, statement, why=why), translator=name)
+        for question, claim, statement, _ in _asked()
+    ]
+
+
+def _asked() -> list[tuple[str, str, str, str]]:
+    """Return question, claim, statement, and why no row may answer it, of what every translator is asked."""
+    known = [(question, claim, STATEMENTS[claim], why) for claim, (question, why) in MISSING.items()]
+    return [*known, (MATCH, MATCH, MATCH_STATEMENT, "no control was run")]
 
 
 def _matches(t: Measured) -> Iterator[Estimate]:

@@ -1,7 +1,7 @@
 """A stand-in for the Hugging Face hub and the MUSE host on loopback, with faults on demand.
 
 It answers what `huggingface_hub` asks (found by logging it): `/api/{models,datasets}/NAME[/revision/REV]`,
-`/api/.../tree/REV` in pages, and HEAD and GET of `/[datasets/]NAME/resolve/REV/PATH` with ETag, X-Repo-Commit and
+`/api/.../tree/REV[/FOLDER]` in pages, and HEAD and GET of `/[datasets/]NAME/resolve/REV/PATH` with ETag, X-Repo-Commit and
 ranges. Large files redirect to another host name, as the hub's do to its content network.
 """
 
@@ -140,6 +140,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         url = urlsplit(self.path)
         path, query = unquote(url.path), parse_qs(url.query)
+        if path == "/api/agent-harnesses":  # what the client asks once a process, whatever it is used for
+            self._error(404, None, log=False)
+            return
         self.fault = self.server.hub.fault_of(self.command, path)
         if self.fault and self.fault.isdigit():
             self._error(int(self.fault), None)
@@ -172,6 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
         return repo, commit
 
     def _api(self, name: str, what: str, revision: str, query: dict[str, list[str]]) -> None:
+        # A commit's hash may be followed by a folder.
+        revision, _, folder = (revision, "", "") if revision.startswith("refs/") else revision.partition("/")
         found = self._repo(name, revision)
         if found is None:
             return
@@ -182,10 +187,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({"id": name.split("/", 1)[1], "sha": commit, "siblings": siblings, "private": False})
             return
         start = int(query.get("cursor", ["0"])[0])
-        entries = [_entry(path, file) for path, file in sorted(files.items())]
+        entries = [_entry(path, file) for path, file in sorted(files.items()) if path.startswith(folder)]
         headers = {}
         if start + PAGE < len(entries):
-            base = f"{self.server.url}/api/{name}/tree/{revision.replace('/', '%2F')}"
+            base = f"{self.server.url}/api/{name}/tree/{revision.replace('/', '%2F')}{f'/{folder}' if folder else ''}"
             headers["Link"] = f'<{base}?recursive=true&cursor={start + PAGE}>; rel="next"'
         self._json(entries[start : start + PAGE], headers)
 
@@ -220,22 +225,23 @@ class _Handler(BaseHTTPRequestHandler):
         span = {"Content-Range": f"bytes {start}-{stop - 1}/{len(data)}"}
         self._send(206, data[start:stop], headers | span)
 
-    def _error(self, status: int, code: str | None, headers: dict[str, str] | None = None) -> None:
-        self._send(status, b"", (headers or {}) | ({"X-Error-Code": code} if code else {}))
+    def _error(self, status: int, code: str | None, headers: dict[str, str] | None = None, *, log: bool = True) -> None:
+        self._send(status, b"", (headers or {}) | ({"X-Error-Code": code} if code else {}), log=log)
 
-    def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+    def _send(self, status: int, body: bytes, headers: dict[str, str], *, log: bool = True) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         whole = body if self.command == "GET" else b""
-        if self.fault == "cut":
+        if log and self.fault == "cut":
             whole, self.close_connection = whole[: len(whole) // 2], True
         hub = self.server.hub
-        with hub.lock:
-            span = self.headers.get("Range")
-            hub.log.append(Request(self.command, unquote(self.path), status, len(whole), span))
+        if log:
+            with hub.lock:
+                span = self.headers.get("Range")
+                hub.log.append(Request(self.command, unquote(self.path), status, len(whole), span))
         self.wfile.write(whole)
 
 

@@ -6,9 +6,9 @@ from otcore import constructed_weights
 from otcore.learning import Settings, Shape, start
 
 
-def settings(preset="paper", prompt="engineered", *, n=4, dim=1, depth=3, **kwargs):
+def settings(preset="paper", prompt="engineered", *, n=4, dim=1, depth=3, without=(), **kwargs):
     """Return a run of few steps; the kernel is compiled for every (width, tokens, dtype), so keep to these sizes."""
-    shape = Shape(n=n, dim=dim, depth=depth, prompt=prompt)
+    shape = Shape(n=n, dim=dim, depth=depth, prompt=prompt, without=without)
     return Settings(preset=preset, shape=shape, **({"steps": 20, "batch": 37, "seeds": 2} | kwargs))
 
 

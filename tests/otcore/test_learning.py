@@ -58,6 +58,8 @@ def check_close(found, wanted, tolerance):
     np.testing.assert_allclose(found.loss, wanted.loss, rtol=tolerance)
     largest = np.abs(wanted.gradient).max((1, 2, 3))
     assert (np.abs(found.gradient - wanted.gradient).max((1, 2, 3)) < tolerance * largest).all()
+    largest = np.abs(wanted.by_prompt).max((1, 2))
+    assert (np.abs(found.by_prompt - wanted.by_prompt).max((1, 2)) < 10 * tolerance * largest).all()
 
 
 @pytest.mark.parametrize(("preset", "prompt"), [*product(PRESETS, PROMPTS), MISREAD])
@@ -313,7 +315,7 @@ REFUSALS = [
     (lambda: _checked("thesis"), r"preset: must be one of 'paper', 'notebook', 'preprint'; got 'thesis'. Choose"),
     (
         lambda: _checked(prompt="prose"),
-        r"prompt: must be one of 'engineered', 'plain', 'plain_notebook'; got 'prose'. Choose",
+        r"prompt: must be one of 'engineered', 'plain', 'plain_notebook', 'learned'; got 'prose'. Choose",
     ),
     (lambda: settings(n=1), r"n: must be a whole number of at least 2; got 1"),
     (lambda: settings(dim=0), r"dim: must be a whole number of at least 1; got 0"),
@@ -340,8 +342,14 @@ REFUSALS = [
         r"of one dtype, for as many models; got float64 for 2 and float32 for 2. Pack the batch with the dtype",
     ),
     (lambda: _engine(settings(), settings(seeds=3)), r"as many models; got float32 for 3 and float32 for 2. Pack"),
-    (lambda: _learning("descent", settings(prompt="plain")), r"prompt: must be engineered; got plain. Without memory"),
-    (lambda: _learning("weight_cosines", settings(prompt="plain")), r"must be engineered; got plain. There is no cons"),
+    (
+        lambda: _learning("descent", settings(prompt="plain")),
+        r"prompt: must be engineered and whole; got plain. Without memory",
+    ),
+    (
+        lambda: _learning("weight_cosines", settings(prompt="plain")),
+        r"must be engineered and whole; got plain. There is no cons",
+    ),
     (lambda: _learning("check_sizes", settings("notebook"), (7, 60)), r"n: must be at most 50.*; got 60"),
 ]
 

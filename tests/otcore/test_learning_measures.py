@@ -157,18 +157,18 @@ class TestMeasures:
     @pytest.mark.parametrize("preset", PRESETS)
     def test_uniform_x_is_uniform_under_the_same_y_and_sorted_x_is_still_the_answer(self, preset):
         run = settings(preset)
-        prompt, found = fresh(run, 7, 3000, uniform_x=True)
+        prompt, found = fresh(run, 7, 3000, points="uniform")
         _, own = fresh(run, 7, 3000)
         assert np.array_equal(found.y, own.y) and np.array_equal(found.target, np.sort(found.x, axis=1))
         assert np.array_equal(prompt[:, :7, 0], found.x[..., 0])
         assert (found.x.mean(), found.x.var()) == pytest.approx((1 / 2, 1 / 12), rel=0.02)
         i = np.arange(1, 8)
-        loss = blind(run, 7, batch=20_000, uniform_x=True)["mean"].loss
+        loss = blind(run, 7, batch=20_000, points="uniform")["mean"].loss
         assert loss == pytest.approx((i * (8 - i) / (8**2 * 9)).mean(), rel=0.02), "variance of order statistics"
 
     def test_x_of_the_plane_is_uniform_anyway(self):
         run = settings("paper", dim=2)
-        for one, other in zip(fresh(run, 4, 5)[1], fresh(run, 4, 5, uniform_x=True)[1], strict=True):
+        for one, other in zip(fresh(run, 4, 5)[1], fresh(run, 4, 5, points="uniform")[1], strict=True):
             assert np.array_equal(one, other)
 
     @pytest.mark.parametrize("preset", ["paper", "preprint"])

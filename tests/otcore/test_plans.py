@@ -47,6 +47,34 @@ def masses(n_src, n_tgt, seed):
 
 
 @FEW
+@given(st.integers(1, 30), st.integers(1, 30), seeds, st.sampled_from([2, 50, 10**6]))
+def test_points_of_equal_mass_have_the_plan_of_a_network_simplex(n_src, n_tgt, seed, n_values):
+    """Ties too: whole costs, few of them different. The potentials prove every plan, so nothing is solved twice."""
+    from benchmarks.reference.transport import solve_each
+    from otcore.plans import exact
+
+    costs = np.random.default_rng(seed).integers(n_values, size=(3, n_src, n_tgt)).astype(float)
+    result = exact._by_paths(costs, np.full((3, n_src), 1 / n_src), np.full((3, n_tgt), 1 / n_tgt), 1e-9)
+    assert result.converged.all()
+    for cost, plan, src, tgt, reference in zip(costs, result.plan, *result.potentials, solve_each(costs), strict=True):
+        assert (plan * cost).sum() == pytest.approx((reference * cost).sum(), rel=1e-9, abs=1e-9)
+        slack = cost - src[:, None] - tgt
+        assert slack.min() >= -1e-9 * n_values
+        assert np.abs(slack[plan > 0]).max() <= 1e-9 * n_values
+
+
+def test_compiled_paths_leave_other_masses_and_huge_costs_to_other_solvers():
+    from otcore.plans import exact
+
+    costs = np.array([[[1.0, 0.0], [0.0, 1.0]], [[1e200, 0.0], [0.0, 1e200]], [[1.0, 0.0], [0.0, 1.0]]])
+    masses = np.array([[0.5, 0.5], [0.5, 0.5], [0.3, 0.7]])
+    found = exact._by_paths(costs, masses, masses, 1e-9)
+    assert found.converged.tolist() == [True, False, False]
+    assert (found.plan[1:] == 0).all() and np.isinf(found.potentials.src[1:]).all()
+    assert solve("exact", costs, src_mass=masses, tgt_mass=masses).plan[1].tolist() == [[0.0, 0.5], [0.5, 0.0]]
+
+
+@FEW
 @given(sizes, sizes, seeds, st.booleans())
 def test_exact_is_the_linear_programme(n_src, n_tgt, seed, uniform):
     cost = np.random.default_rng(seed).normal(size=(n_src, n_tgt))

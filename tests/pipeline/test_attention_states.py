@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.errors import PipelineError
 from tests.pipeline.test_attention_families import CROSS, JOINT, PROMPT, SRC, TGT, _pair, _save, tokenizer
 
 __all__ = ["tokenizer"]  # a fixture
@@ -250,3 +251,52 @@ def test_splits_are_named_after_control_and_seed():
         Extract(states=("output_step", "input_step"))
     with pytest.raises(ValueError, match=r"weights: must hold attention \(and may hold norm\), but it is \['norm'\]"):
         Extract(weights=("norm",))
+
+
+@pytest.mark.parametrize(("family", "reads"), [("bart", "cross"), ("bert", "joint")])
+def test_word_vectors_have_the_distances_of_the_blocks(family, reads, tokenizer, tmp_path):
+    from pipeline.attention.vectors import word_vectors
+
+    folder = (
+        _save_seq2seq(family, tokenizer, tmp_path)
+        if reads == "cross"
+        else _save(family, JOINT[family], tokenizer, tmp_path)
+    )
+    reader = _reader(folder, reads)
+    example = reader.tokenise(_pair())
+    (block,) = reader.read([example])
+    src, tgt = word_vectors(reader.translator, example)
+
+    def squared(own, other):
+        return ((own[:, None] - other[None]) ** 2).sum(-1)
+
+    if reads == "joint":
+        assert len(src) == len(tgt) == len(block.cost["together"])
+        for level, cost in enumerate(block.cost["together"]):
+            np.testing.assert_allclose(squared(src[level], tgt[level]), cost, **EXACT)
+        return
+    np.testing.assert_allclose(squared(src[0], tgt[0]), block.cost["embeddings"][0], **EXACT)
+    for level, cost in enumerate(block.cost["input_step"]):
+        np.testing.assert_allclose(squared(src[-1], tgt[level]), cost, **EXACT)
+
+
+def test_word_vectors_of_a_language_model_are_refused(tokenizer, tmp_path):
+    from pipeline.attention.load import load_translator
+    from pipeline.attention.vectors import word_vectors
+
+    name, config = next(iter(PROMPT.items()))
+    translator = load_translator(_save(name, config, tokenizer, tmp_path), reads="prompt", device="cpu")
+    with pytest.raises(
+        PipelineError, match=r"reads: word vectors are those of cross or joint.*reads prompt; leave it out"
+    ):
+        word_vectors(translator, None)
+
+
+def test_all_levels_at_once_as_on_a_card():
+    from pipeline.attention import states
+
+    points = list(torch.randn(3, 2, 4 + 5 + 3, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(1)))
+    one_by_one, at_once = states._one_by_one(points, 4), states._at_once(points, 4)
+    for plain, whole in zip(one_by_one, at_once, strict=True):
+        assert plain.shape == whole.shape == (2, 3, 4, 5)
+        torch.testing.assert_close(whole, plain, rtol=1e-12, atol=1e-12)

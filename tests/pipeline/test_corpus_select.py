@@ -43,6 +43,16 @@ def test_rows_come_from_our_own_permutation() -> None:
     )
 
 
+def test_no_number_keeps_all_there_are() -> None:
+    pairs, selection = select_pairs(numbered(130), sample(n_pairs=None), **LANGS)
+    assert [pair.pair_id for pair in pairs] == list(range(130))
+    assert (selection["wanted"], selection["kept"], selection["short_by"]) == (130, 130, 0)
+    rows = TextRows("files", ["one good sentence", "short"], ["une bonne phrase", "court"])
+    assert (
+        select_pairs(rows, sample(n_pairs=None), **LANGS)[1]["short_by"] == 0
+    )  # nothing that was asked for is missing
+
+
 def test_every_reason_is_counted() -> None:
     good = ("one good sentence", "une bonne phrase")
     rows = [
@@ -289,3 +299,42 @@ def test_the_newstest_gives_usable_pairs(shared_data: Path) -> None:
     assert 0.1 < selection["dropped"]["too_long"] / selection["looked_at"] < 0.3
     assert set(selection["dropped"]) == set(REASONS)
     assert all(5 <= len(words) <= 40 for pair in pairs for words in (pair.src_words, pair.tgt_words))
+
+
+class Endless(TextRows):
+    """A source that gives its rows in order, and counts those it has given."""
+
+    given = 0
+
+    def stream(self) -> Iterator[tuple[int, str, str]]:
+        for row in range(self.n_rows):
+            self.given = row + 1
+            yield row, self.src[row], self.tgt[row]
+
+
+def test_the_head_of_a_stream_is_given_out_as_it_comes() -> None:
+    plain = numbered(500)
+    src = [text if i % 3 else "short" for i, text in enumerate(plain.src)]
+    wanted = sample(method="head", n_pairs=300)
+    streamed = Endless("files", src, plain.tgt)
+    selection = module.Selection(streamed, wanted, ("en", "fr"))
+    pairs = selection.pairs()
+    first = next(pairs)
+    assert streamed.given == pretokenised.ROWS < 500, "no more than is looked at to decide what splits it"
+    found = [first, *pairs]
+    assert (found, selection.about()) == select_pairs(TextRows("files", src, plain.tgt), wanted, **LANGS)
+
+
+def test_a_file_of_many_pairs_has_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow.parquet as pq
+
+    import pipeline.corpus.pairs as module
+
+    pairs, _ = select_pairs(numbered(50), sample(n_pairs=25), **LANGS)
+    monkeypatch.setattr(module, "_AT_ONCE", 10)
+    path = tmp_path / "pairs.parquet"
+    assert write_pairs(path, iter(pairs)) == 25
+    assert read_pairs(path) == pairs
+    assert pq.ParquetFile(path).metadata.num_row_groups == 3
+    assert write_pairs(path, []) == 0
+    assert read_pairs(path) == []

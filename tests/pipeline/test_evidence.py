@@ -8,7 +8,7 @@ import pytest
 from pipeline._output import SCHEMA
 from pipeline.alignment.bootstrap import IntervalRule
 from pipeline.alignment.chunks import chunks
-from pipeline.alignment.finding import SCORES, Content, best_width_mass, find, has_content
+from pipeline.alignment.finding import SCORES, Content, find, fitted_width, has_content, width_mass
 from pipeline.alignment.gold import score_counts
 from pipeline.alignment.halves import HashedResampler, split_in_halves
 from pipeline.alignment.head_tests import chosen_heads, head_plans, head_table, judged_views, read_heads
@@ -228,7 +228,8 @@ def test_the_best_width_is_fitted_on_half_a_only():
     diagonal, apart = (np.stack([np.arange(5), np.arange(5) + shift], axis=1) for shift in (0, 3))
     # Links of half A lie on the diagonal, so the narrowest Gaussian is the best, whatever the others are.
     links = {row: diagonal if row in first else apart for row in range(30)}
-    sd, mass = best_width_mass(links, sizes, first, VIEW)
+    sd = fitted_width(links, sizes, first, VIEW)
+    mass = width_mass(links, sizes, VIEW, sd)
     assert sd < 0.2
     assert mass[first] == pytest.approx(1) and np.delete(mass, first) == pytest.approx(0)
 

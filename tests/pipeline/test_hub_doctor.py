@@ -91,7 +91,7 @@ def test_doctor_probes_with_fresh_weights_what_is_not_cached(hub, remote, projec
     pairs = [SentencePair(i, " ".join(src), " ".join(tgt), tuple(src), tuple(tgt)) for i in range(12)]
     (project_folder / "data" / "corpus").mkdir()
     write_pairs(project_folder / "data" / "corpus" / "pairs.parquet", pairs)
-    write_params(project_folder, translators=remote)
+    write_params(project_folder, translators=remote, corpus=WMT14)
     code, lines, said = command(capsys, "doctor")
     assert code == 0, lines
     text = "\n".join(lines)

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.hub.content import made_up_rows, write_wmt14
-from tests.hub.fixtures import COMMIT, hub, offline  # noqa: F401
+from tests.hub.fixtures import COMMIT, hub, offline, serve_at  # noqa: F401
 from tests.hub.server import Fault
 
 N = 500
@@ -161,18 +161,22 @@ def test_half_a_row_group_in_the_cache_is_never_read(wmt14, tmp_path):
     wmt14.faults.append(Fault("cut", r"^/cdn/", times=99))
     with pytest.raises(PipelineError, match="could not be read"):
         list(rows.fetch(np.array([3])))
-    assert not [path for path in (tmp_path / "cache").rglob("*-*") if path.suffix == ".part"]
+    assert not list((tmp_path / "cache").rglob("*.part"))
+    assert not list((tmp_path / "cache").rglob("0.parquet"))
     wmt14.faults.clear()
     assert list(rows.fetch(np.array([3]))) == _texts([3])
 
 
-def test_a_damaged_row_group_is_removed_and_said(wmt14, tmp_path):
+@pytest.mark.parametrize("how", ["cut", "flip"])
+def test_a_damaged_row_group_is_removed_and_said(wmt14, tmp_path, how):
     from pipeline.errors import PipelineError
 
     rows = _rows()
     list(rows.fetch(np.array([3])))
-    (part,) = [path for path in (tmp_path / "cache").rglob("[0-9]*-[0-9]*") if path.is_file()]
-    part.write_bytes(part.read_bytes()[:-20])
+    (part,) = (tmp_path / "cache").rglob("train-*/0.parquet")
+    data = bytearray(part.read_bytes())
+    data[len(data) // 4] ^= 1  # in a page, not in the footer
+    part.write_bytes(data[:-20] if how == "cut" else data)
     with pytest.raises(
         PipelineError,
         match=r"row group 0 of fr-en/train-00000.* must be readable.*its copy is removed, run again",
@@ -241,20 +245,134 @@ def test_missing_text_is_empty(wmt14, tmp_path):
 def test_a_server_without_ranges(wmt14):
     from pipeline.errors import PipelineError
 
+    rows = _rows()
     wmt14.faults.append(Fault("whole", r"^/cdn/", times=99))
     with pytest.raises(
         PipelineError,
         match=r"^corpus.source: parts of a file are read \(HTTP ranges\), but http\S+ sends the whole of fr-en/train-0000\S+; set sample.method: full, or another mirror \(HF_ENDPOINT\)$",
     ):
-        _rows()
+        list(rows.fetch(np.array([3])))
     assert list(_rows(whole=True).fetch(np.array([3]))) == _texts([3])
 
 
-def test_footers_longer_than_the_first_read(wmt14, monkeypatch):
-    from pipeline.corpus import row_groups
+def test_footers_longer_than_the_first_read(wmt14, tmp_path):
+    folder = tmp_path / "many"
+    write_wmt14(folder, made_up_rows(N), n_files=1, rows_a_group=2)
+    wmt14.add(NAME, folder, commit="f" * 40)
+    before = wmt14.sent("^/cdn/")
+    rows = _rows(revision="f" * 40)
+    assert wmt14.sent("^/cdn/") - before > 1 << 16
+    assert list(rows.fetch(np.array([3, 499]))) == _texts([3, 499])
 
-    monkeypatch.setattr(row_groups, "_TAIL", 100)
-    assert list(_rows().fetch(np.array([3, 499]))) == _texts([3, 499])
+
+class TestStream:
+    """Rows in their order: the same as by number, from the hub or from files that are here, as far as they are read."""
+
+    @pytest.mark.parametrize("whole", [False, True])
+    @pytest.mark.parametrize(("start", "stop"), [(0, N), (0, 25), (160, 340), (167, 334), (499, 500), (7, 7)])
+    def test_the_same_rows(self, wmt14, whole, start, stop):
+        table = _rows(whole=whole)._table
+        expected = list(table.read(np.arange(start, stop)))
+        assert list(table.stream(start, stop)) == expected
+        assert [row for row, _, _ in _rows(whole=whole).stream(start)] == list(range(start, N))
+
+    def test_nothing_is_kept_and_little_is_read(self, wmt14, tmp_path, monkeypatch):
+        from huggingface_hub import HfFileSystemFile
+
+        from pipeline.corpus import row_groups
+
+        monkeypatch.setattr(row_groups, "_REQUEST", 1 << 14)
+        monkeypatch.setattr(HfFileSystemFile, "DEFAULT_BLOCK_SIZE", 1 << 14)  # the client's own is 5 MiB
+        letters = np.random.default_rng(1).integers(97, 123, (600, 2, 800), dtype=np.uint8)  # hardly compressed
+        texts = [{"en": src.tobytes().decode(), "fr": tgt.tobytes().decode()} for src, tgt in letters]
+        write_wmt14(tmp_path / "long", texts, n_files=1)
+        wmt14.add(NAME, tmp_path / "long", commit="f" * 40)
+        rows = _rows(revision="f" * 40)
+        before, kept = wmt14.sent("^/cdn/"), sorted((tmp_path / "cache").rglob("*"))
+        stream = rows.stream()
+        assert [next(stream) for _ in range(3)] == [(i, texts[i]["en"], texts[i]["fr"]) for i in range(3)]
+        stream.close()
+        size = (tmp_path / "long" / "fr-en" / "train-00000-of-00001.parquet").stat().st_size
+        assert wmt14.sent("^/cdn/") - before < size / 2
+        assert sorted((tmp_path / "cache").rglob("*")) == kept
+        assert not list(tmp_path.rglob("*.arrow"))
+
+    @pytest.mark.parametrize(("kind", "path"), [("503", r"^/api/"), ("503", r"/resolve/"), ("cut", r"^/cdn/")])
+    def test_what_passes_is_tried_again(self, wmt14, kind, path):
+        rows = _rows()
+        wmt14.faults.append(Fault(kind, path, times=2))
+        assert list(rows.stream()) == _texts(range(N))
+        assert not any(fault.times for fault in wmt14.faults), "the fault was met"
+
+    def test_offline(self, wmt14, offline):
+        from pipeline.errors import PipelineError
+
+        rows = _rows()
+        offline()
+        with pytest.raises(
+            PipelineError,
+            match=r"^corpus.source: fr-en/train-00000-of-00003.parquet of wmt/wmt14 at 0123456789ab is not in the cache, and HF_HUB_OFFLINE forbids to stream it; run with a connection, or once with one and sample.method: full$",
+        ):
+            list(rows.stream())
+
+    def test_whole_files_are_streamed_offline(self, wmt14, offline):
+        _rows(whole=True)
+        offline()
+        assert list(_rows().stream()) == _texts(range(N))
+
+
+class TestOneLayer:
+    """What does not pass is asked for six times by the hub's client, or five times by us where it asks once."""
+
+    @pytest.mark.parametrize(("kind", "path"), [("503", r"/resolve/"), ("cut", r"^/cdn/")])
+    @pytest.mark.parametrize("way", ["rows", "stream"])
+    def test_ranges(self, wmt14, kind, path, way):
+        from pipeline.errors import PipelineError
+
+        rows = _rows()
+        list(rows.fetch(np.array([499])))
+        wmt14.faults.append(Fault(kind, path, times=999))
+        with pytest.raises(PipelineError, match=r"^corpus.source: wmt/wmt14 could not be read from http\S+ \("):
+            list(rows.fetch(np.array([3])) if way == "rows" else rows.stream())
+        assert 999 - wmt14.faults[0].times == 6
+
+    @pytest.mark.parametrize(("kind", "times"), [("503", 5), ("cut", 6)])
+    def test_whole_files(self, wmt14, kind, times):
+        from pipeline.errors import PipelineError
+
+        wmt14.faults.append(Fault(kind, r"^/cdn/", times=999))
+        with pytest.raises(PipelineError, match=r"^corpus.source: wmt/wmt14 could not be read from http\S+ \("):
+            _rows(whole=True)
+        assert 999 - wmt14.faults[0].times == times
+
+    @pytest.mark.parametrize("kind", ["503", "cut"])
+    @pytest.mark.parametrize(("revision", "times"), [(COMMIT, 6), ("main", 5)])
+    def test_listings(self, wmt14, kind, revision, times):
+        from pipeline.errors import PipelineError
+
+        wmt14.faults.append(Fault(kind, r"^/api/", times=999))
+        with pytest.raises(PipelineError, match=r"^corpus.source: wmt/wmt14 could not be read from http\S+ \("):
+            _rows(revision=revision)
+        assert 999 - wmt14.faults[0].times == times
+
+
+@pytest.mark.parametrize(
+    ("method", "of_rows", "of_text"),
+    [
+        ("rows", "c0132a5bbcc71eae", "0afd369633d5297a"),
+        ("full", "c0132a5bbcc71eae", "0afd369633d5297a"),
+        ("head", "7c50363b0f5c1862", "1d006552294ee5f9"),
+    ],
+)
+def test_the_same_pairs_as_ever(wmt14, method, of_rows, of_text):
+    """Digests of what was chosen when every byte was still fetched by code of ours (commit 4f1552e)."""
+    from pipeline.corpus.select import select_pairs
+    from pipeline.corpus.sources import open_source
+    from pipeline.params import Corpus, Sample
+
+    source = open_source(Corpus(source="wmt14", revision=COMMIT), method=method)
+    _, facts = select_pairs(source, Sample(n_pairs=64, method=method), src_lang="en", tgt_lang="fr")
+    assert (facts["sha256_rows"][:16], facts["sha256_text"][:16]) == (of_rows, of_text)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +417,7 @@ class TestRefusals:
     def test_no_server(self, wmt14, monkeypatch):
         from pipeline.errors import PipelineError
 
-        monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+        serve_at(monkeypatch, "http://127.0.0.1:9")
         with pytest.raises(
             PipelineError,
             match=r"could not be read from http://127.0.0.1:9.*check the connection or HF_ENDPOINT",

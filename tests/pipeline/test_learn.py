@@ -274,7 +274,7 @@ def test_distances_maps_and_scores_of_other_x_are_those_of_the_trained_seeds(lea
     for name, levels in distances(maps, problems, reg=small().reg).items():
         written = [seed["trained"]["distance"][name] for seed in learned.whole[0]["seeds"]]
         np.testing.assert_allclose(written, levels, rtol=1e-5)
-    other = {"batch": small().test_problems, "uniform_x": True}
+    other = {"batch": small().test_problems, "points": "uniform"}
     written = [seed["trained"]["uniform_x"]["loss"] for seed in learned.whole[0]["seeds"]]
     assert written == pytest.approx([score.loss for score in evaluate(settings, state, 4, **other)], rel=1e-5)
     for name, score in blind(settings, 4, **other).items():

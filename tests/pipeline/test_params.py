@@ -241,6 +241,10 @@ def test_gold_may_be_null_or_any_number_of_sets(tmp_path: Path) -> None:
             {"corpus": FILES | {"pair": "en-zh"}, "gold": None, "lexicon": {"source": "files", "path": "a"}},
             r"words\.lemmas: simplemma does not know .*'zh'.*none",
         ),
+        (
+            {"corpus": {"source": "wmt14"}, "sample": {"n_pairs": None}},
+            r"sample\.n_pairs: a number for corpus\.source: wmt14, which has millions, but it is None; write one",
+        ),
         ({"sample": {"n_pairs": 5}, "report": {"pair": 5}}, r"report\.pair: below sample\.n_pairs \(5\)"),
     ],
 )

@@ -209,10 +209,10 @@ def test_the_refusal_names_the_splitters() -> None:
 
 def test_signature_names_what_is_not_moses(tmp_path: Path) -> None:
     path = tmp_path / "p.parquet"
-    write_pairs(path, [], splitters=("Moses, sacremoses 1", GIVEN))
+    write_pairs(path, [], splitters=lambda: ("Moses, sacremoses 1", GIVEN))
     assert unusual_splitters(path) == f"; source words by Moses, sacremoses 1, target words by {GIVEN}"
     for usual in (None, ("Moses, sacremoses 1", "Moses, sacremoses 1")):
-        write_pairs(path, [], splitters=usual)
+        write_pairs(path, [], splitters=usual and (lambda usual=usual: usual))
         assert unusual_splitters(path) == ""
 
 

@@ -2,18 +2,21 @@
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import page_trend_test, spearmanr
 
-from pipeline.alignment.bootstrap import IntervalRule
-from pipeline.alignment.halves import HashedResampler
-from pipeline.alignment.trend import layer_ranges, rank_correlation, trend
+from pipeline.alignment.bootstrap import Estimate, IntervalRule
+from pipeline.alignment.tally import Tally
+from pipeline.alignment.trend import Trend, layer_ranges, rank_correlation, trend, trend_values
 from pipeline.errors import PipelineError
 
 RULE = IntervalRule("percentile", 0.95)
 
 
 def _trend(scores):
-    return trend(scores, HashedResampler(range(len(scores)), resamples=500, seed=1), RULE)
+    tally, layers = Tally(resamples=500, seed=1), (1, scores.shape[1])
+    tally.add(range(len(scores)), trend_values(scores[:, None], {"all": layers}))  # one view
+    found = trend(tally, "all", layers, RULE)
+    return Trend(*(Estimate(*(x[0] for x in part)) if isinstance(part, Estimate) else part[0] for part in found))
 
 
 def test_a_planted_rise_rises_and_turned_round_it_falls(rng):
@@ -23,6 +26,13 @@ def test_a_planted_rise_rises_and_turned_round_it_falls(rng):
     assert rise.p_rises < 1e-10 < 0.99 < rise.p_falls
     assert fall.p_falls == pytest.approx(rise.p_rises) and fall.rho.value == pytest.approx(-rise.rho.value)
     np.testing.assert_allclose(rise.steps.value, np.diff(scores.mean(0)))
+
+
+def test_pages_test_from_sums_of_ranks_is_scipys(rng):
+    scores = rng.integers(0, 5, (30, 5)) + 0.3 * np.arange(5)
+    found = _trend(scores)
+    for own, part in ((found.p_rises, scores), (found.p_falls, scores[:, ::-1])):
+        assert float(own) == pytest.approx(page_trend_test(part, method="asymptotic").pvalue, rel=1e-9)
 
 
 def test_noise_has_no_trend():

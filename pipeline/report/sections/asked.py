@@ -1,8 +1,9 @@
-"""Sections that are claims and no more: growth with depth, use by the translator, and what stays open."""
+"""Sections that are claims and no more: growth with depth, use by the translator, and what stays undecided."""
 
 from collections.abc import Sequence
 
 from pipeline.claims import Claim
+from pipeline.report.mathematics import with_math
 from pipeline.report.matrix import Answer, claims_of, who
 from pipeline.report.page import Section, Table, has_text, text
 from pipeline.report.wording import marked
@@ -21,11 +22,11 @@ def section(answer: Answer) -> Section:
 def open_section(claims: Sequence[Claim]) -> Section:
     """Return what no verdict answers: claims that are undecided, untested or vacuous, each with its reason."""
     rows = [
-        [claim.statement, who(claim) or "–", marked(claim.verdict), claim.why or text("open", claim.verdict)]
+        [with_math(claim.statement), who(claim) or "–", marked(claim.verdict), claim.why or text("open", claim.verdict)]
         for claim in claims
         if claim.role == "decides" and claim.verdict in {"undecided", "untested", "not testable here", "vacuous"}
     ]
     head = ["statement", "of", "verdict", "why"]
     finding = text("open", "finding", n=len(rows)) if rows else text("open", "none")
     table = Table(head, rows, n_labels=4, caption=text("open", "table"), wraps=True)
-    return Section("open", "Open questions", finding, parts=[table] if rows else [])
+    return Section("open", "What stays undecided", finding, parts=[table] if rows else [])

@@ -1,0 +1,1 @@
+"""Speed as ratios against plain references, taken in turns in one run: `make bench`."""
