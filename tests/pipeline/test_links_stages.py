@@ -75,8 +75,10 @@ def test_the_demo_twice_gives_the_same_bytes(user: Project) -> None:
     said = [user.run(stage) for stage in (corpus, links)]
     first = user.files()
     names = [
+        "data/corpus/figure1.parquet",
         "data/corpus/gold.parquet",
         "data/corpus/pairs.parquet",
+        "data/links/figure1.parquet",
         "data/links/links.parquet",
         "data/links/shuffled.parquet",
     ]

@@ -1,4 +1,4 @@
-"""Every number of the page's tables and findings is one of the metrics, rounded."""
+"""Every number of the page's tables is one of the metrics, rounded."""
 
 import re
 
