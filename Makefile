@@ -38,7 +38,7 @@ check: setup  ## format, lint, types and the fast tests without real text: about
 test: setup  ## all tests, the slow ones too
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
-results: setup  ## the run of docs/results.md, in a folder beside this one; needs ../shared/data, a quarter of an hour
+results: setup  ## the run of docs/results.md, in a folder beside this one; needs ../shared/data, half an hour
 	git worktree add --force --detach $(RESULTS)
 	rm -r $(RESULTS)/reports/metrics
 	cp params/e5-local.yaml $(RESULTS)/params.yaml
@@ -47,6 +47,10 @@ results: setup  ## the run of docs/results.md, in a folder beside this one; need
 	rm -rf reports/results/e5-small && mkdir -p reports/results
 	mv $(RESULTS)/reports/metrics reports/results/e5-small
 	git worktree remove --force $(RESULTS)
+
+docs: setup  ## the documents as a site, work/site/index.html
+	$(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open $(CURDIR)/work/site/index.html"
 
 studies: setup  ## answer the paper's open questions anew: half an hour each on two cores; goes on where it was stopped
 	for study in $$($(BIN)/python -c 'from typing import get_args; from pipeline.params import StudyName; print(*get_args(StudyName))'); \
@@ -70,4 +74,4 @@ audit: setup  ## look up known security holes of the pinned packages; needs the 
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[audit]'
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
-.PHONY: help setup lock report check test results studies plots bench mutate audit
+.PHONY: help setup lock report check test results docs studies plots bench mutate audit

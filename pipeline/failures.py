@@ -74,6 +74,12 @@ def leave_mark(folder: Path, failure: Failure) -> None:
         write_failure(part / FILE, failure)
 
 
+def clear_mark(folder: Path) -> None:
+    """Make a folder, if need be, and remove the reason that an attempt before this one left in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FILE).unlink(missing_ok=True)
+
+
 def write_failure(path: Path, failure: Failure) -> None:
     """Write the reason as a JSON file."""
     write_json(path, {"schema": SCHEMA, **failure.record})

@@ -41,6 +41,8 @@ def gaps(text: str, template: str) -> list[Gap]:
 
 
 def _gaps(group: Group, template: Group, block: tuple[str, ...] = (), source: tuple[str, ...] = ()) -> Iterator[Gap]:
+    if not template.items:  # an empty list shows no entry to hold others against
+        return
     if template.is_list or source == ("translators",):
         if not template.items:  # an empty list shows no key
             return

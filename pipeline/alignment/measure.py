@@ -55,7 +55,9 @@ def measure(
         If nothing can be measured, or blocks, links and sentences do not fit together.
     """
     plan = Plan.of(inputs, settings, convention)
-    added = add_up(inputs, plan) if added is None else added
+    if added is None:
+        _check_all_kept(inputs)
+        added = add_up(inputs, plan)
     views, rule = plan.rules.walk.views, IntervalRule.of(convention, settings.level)
     every = plan.sample
     sample = _measured(every, added)
@@ -81,6 +83,16 @@ def measure(
     shown = plan.rules.walk.example(inputs.trained.blocks, sample, _row_of(example, inputs.pairs, sample))
     scored = score_table(added, every, names(views))
     return Metrics(tables, example_of(shown, inputs.pairs, sample, plan.rules.walk), scored, summary)
+
+
+def _check_all_kept(inputs: Inputs) -> None:
+    """Refuse to take the blocks of a sample for those of all pairs."""
+    if inputs.trained.manifest.get("kept") == "sums":
+        message = (
+            "added: must be given where only sums are kept (extract.keep: sums), but is missing; read added.npz beside "
+            "the blocks of the sample"
+        )
+        raise PipelineError(message)
 
 
 def add_up(inputs: Inputs, plan: Plan) -> Added:

@@ -86,6 +86,17 @@ def write_failed(failure: Failure, places: Places) -> None:
         write_json(part / "headline.json", {})
 
 
+def told(metrics: Metrics) -> str:
+    """Return on one line the layer of each view that points at most translations, and how many."""
+    found = headline(metrics.summary)
+    views = [
+        f"{view.replace('_', ' ')} {row['value']:.0%} in layer {row['layer']}"
+        for view, row in found["pointing"].items()
+        if row["value"] is not None and math.isfinite(row["value"])
+    ]
+    return f"{found['n_pairs']} pairs; linked words that attention points at: {', '.join(views) or 'none'}"
+
+
 def headline(summary: dict) -> dict:
     """Return the few numbers that runs are compared by: best layers, chosen on one half, values on the other.
 

@@ -51,8 +51,11 @@ class Pooling:
         """Return the same for some sentences of the batch."""
         return Pooling(self.query[rows], self.key[rows], self.special[rows])
 
-    def hidden(self, masked: Bool[Tensor, "#batch query key"]) -> Bool[Tensor, " batch"]:
-        """Return for which sentences some query token may not look at some key token of the words."""
+    def hidden(self, mask: Tensor | None) -> Bool[Tensor, " batch"]:
+        """Return for which sentences the mask keeps some query token from looking at some key token of the words."""
+        if mask is None:
+            return self.special.new_zeros(len(self.special), dtype=torch.bool)
+        masked = (mask <= torch.finfo(mask.dtype).min / 2)[:, 0]
         query, key = (self.query != 0).any(1), (self.key != 0).any(1)
         return (query[:, :, None] & key[:, None] & masked).any(2).any(1)
 
@@ -97,6 +100,7 @@ class Capture:
         self.heads = False
         self.projections: dict[int, Tensor] = {}
         self._pooled: dict[int, list[Pooled]] = {}
+        self._hidden: tuple[Tensor | None, list[Tensor]] | None = None
         for layer, module in modules.items():
             _WATCHED[module] = (self, layer)
 
@@ -108,8 +112,11 @@ class Capture:
         PipelineError
             If a module's projection is not found.
         """
-        names = {_WATCHED[module][1]: name for name, module in model.named_modules() if self.watches(module)}
-        self.projections = {layer: output_projection(model, name) for layer, name in names.items()}
+        self.projections = {layer: output_projection(model, name) for layer, name in self.places(model).items()}
+
+    def places(self, model: nn.Module) -> dict[int, str]:
+        """Return the names of the modules in the model that holds them, by layer."""
+        return {_WATCHED[module][1]: name for name, module in model.named_modules() if self.watches(module)}
 
     def watches(self, module: nn.Module) -> bool:
         """Return whether a module is one of this capture's."""
@@ -125,11 +132,11 @@ class Capture:
         PipelineError
             If a layer's attention was not seen: the model does not use the attention interface.
         """
-        self.views, self.heads, self._pooled = views, heads, {}
+        self.views, self.heads, self._pooled, self._hidden = views, heads, {}, None
         try:
             result = forward()
         finally:
-            self.views = []
+            self.views, self._hidden = [], None
         missing = [layer for layer in self.layers if layer not in self._pooled]
         if missing:
             message = (
@@ -138,6 +145,12 @@ class Capture:
             )
             raise PipelineError(message)
         return [self._pooled[layer] for layer in self.layers], result
+
+    def hidden(self, mask: Tensor | None) -> list[Tensor]:
+        """Return what a mask hides of each view; most layers have the mask of the layer before."""
+        if self._hidden is None or self._hidden[0] is not mask:
+            self._hidden = mask, [view.hidden(mask) for view in self.views]
+        return self._hidden[1]
 
     def keep(self, layer: int, pooled: list[Pooled]) -> None:
         """Take one layer's blocks, in the order of the views."""
@@ -174,15 +187,12 @@ class _Layer:
 
     def pooled(self, mask: Tensor | None) -> list[Pooled]:
         """Return the blocks of every view."""
-        batch, queries, keys = self.mean.shape
-        masked = self.mean.new_zeros(1, queries, keys, dtype=torch.bool)
-        if mask is not None:
-            masked = (mask <= torch.finfo(mask.dtype).min / 2)[:, 0]
+        hidden = self.capture.hidden(mask)
         return [
             Pooled(
                 block=view.words(self.mean),
                 special=(view.query @ (self.mean @ view.special.unsqueeze(-1))).squeeze(-1),
-                hidden=view.hidden(masked).expand(batch),
+                hidden=hidden[v],
                 heads=torch.cat([part[v] for part in self.heads]) if self.heads else None,
                 norm=None if self.norm is None else view.words(self.norm),
                 norm_heads=torch.cat([part[v] for part in self.norm_heads]) if self.norm_heads else None,

@@ -5,21 +5,24 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from pipeline.attention.capture import Pooling
 from pipeline.attention.load import Translator
 from pipeline.attention.reader import (
     DEFAULT,
+    HOST,
     Asked,
     Example,
+    Found,
+    Tensors,
     ViewBlocks,
     check_length,
     pad_ids,
     pad_inputs,
     pad_matrices,
-    unpack,
+    part,
+    read_staged,
 )
 from pipeline.attention.states import COSTS, Distances, WordStates, word_distances
 from pipeline.attention.store import PairBlocks
@@ -103,28 +106,46 @@ class CrossReader:
 
     def read(self, examples: Sequence[Example], *, heads: bool = False) -> list[PairBlocks]:
         """Return the blocks of a batch of pairs, with every head's own if asked; padding changes nothing."""
-        src = pad_inputs([example.rows["src"] for example in examples], self.translator)
+        return read_staged(self, examples, heads=heads)
+
+    def inputs(self, examples: Sequence[Example]) -> Tensors:
+        """Return what encoder and decoder read, and how tokens make words."""
+        translator = self.translator
+        src = pad_inputs([example.rows["src"] for example in examples], translator, HOST)
         # What is padded comes after the last step that is read.
-        tgt_ids = pad_ids([example.rows["tgt"] for example in examples], 0, self.translator.device)
+        tgt_ids = pad_ids([example.rows["tgt"] for example in examples], 0, HOST)
         mean = [mean_rows(example.tgt) for example in examples]
         columns, steps = src["input_ids"].shape[1], tgt_ids.shape[1]
-        output_step = pad_matrices(mean, self.translator, columns=steps)
-        # Row j + 1 of the decoder reads what row j predicts.
-        input_step = pad_matrices([np.pad(m, ((0, 0), (1, 0))) for m in mean], self.translator, columns=steps)
-        keys = pad_matrices([example.src for example in examples], self.translator, columns=columns)
-        special = pad_matrices([np.array([e.special]) for e in examples], self.translator, columns=columns)
-        views = [Pooling(queries, keys, special[:, 0]) for queries in (output_step, input_step)]
-        src_mean = pad_matrices([mean_rows(e.src) for e in examples], self.translator, columns=columns)
-        with torch.inference_mode():
-            forward = partial(self.translator.forward, lambda: self._forward(src, tgt_ids))
-            pooled, outputs = self.translator.capture.run(views, forward, heads=heads)
-            distances = self._distances(outputs, src_mean, output_step, input_step)
-            if "encoder" in self.states:
-                distances["encoder"] = self._alone(outputs.encoder_hidden_states, src_mean, examples)
-            blocks = [ViewBlocks.of(pooled, row, view.query_side) for row, view in enumerate(self.views)]
-            return unpack(examples, blocks, distances, name=self.translator.name)
+        inputs = {f"src.{key}": tensor for key, tensor in src.items()} | {
+            "tgt_ids": tgt_ids,
+            "output_step": pad_matrices(mean, translator, columns=steps),
+            # Row j + 1 of the decoder reads what row j predicts.
+            "input_step": pad_matrices([np.pad(m, ((0, 0), (1, 0))) for m in mean], translator, columns=steps),
+            "keys": pad_matrices([example.src for example in examples], translator, columns=columns),
+            "special": pad_matrices([np.array([e.special]) for e in examples], translator, columns=columns),
+            "src_mean": pad_matrices([mean_rows(e.src) for e in examples], translator, columns=columns),
+        }
+        if "encoder" in self.states:
+            alone = pad_inputs([example.rows["tgt"][1:] for example in examples], translator, HOST)
+            inputs |= {f"alone.{key}": tensor for key, tensor in alone.items()}
+            means = [mean_rows(e.alone["tgt"]) for e in examples]
+            inputs["alone_mean"] = pad_matrices(means, translator, columns=alone["input_ids"].shape[1])
+        return inputs
 
-    def _forward(self, src: dict[str, Tensor], tgt_ids: Tensor) -> Any:
+    def find(self, inputs: Tensors, *, heads: bool = False) -> Found:
+        """Return cross-attention at both steps, and distances of every kind of states."""
+        src_mean, output_step, input_step = inputs["src_mean"], inputs["output_step"], inputs["input_step"]
+        special = inputs["special"][:, 0]
+        views = [Pooling(queries, inputs["keys"], special) for queries in (output_step, input_step)]
+        run = partial(self._forward, part(inputs, "src"), inputs["tgt_ids"])
+        pooled, outputs = self.translator.capture.run(views, partial(self.translator.forward, run), heads=heads)
+        distances = self._distances(outputs, src_mean, output_step, input_step)
+        if "encoder" in self.states:
+            distances["encoder"] = self._alone(outputs.encoder_hidden_states, src_mean, inputs)
+        blocks = [ViewBlocks.of(pooled, row, view.query_side) for row, view in enumerate(self.views)]
+        return Found(blocks, distances)
+
+    def _forward(self, src: Tensors, tgt_ids: Tensor) -> Any:
         model = self.translator.model
         # Without the language-model head where the class lets us: its product over the vocabulary is wasted.
         body = model.model if hasattr(model, "model") else model
@@ -146,11 +167,8 @@ class CrossReader:
             if kind in self.states
         }
 
-    def _alone(self, src_states: Sequence[Tensor], src_mean: Tensor, examples: Sequence[Example]) -> Distances:
-        inputs = pad_inputs([example.rows["tgt"][1:] for example in examples], self.translator)
-        tgt_mean = pad_matrices(
-            [mean_rows(e.alone["tgt"]) for e in examples], self.translator, columns=inputs["input_ids"].shape[1]
-        )
+    def _alone(self, src_states: Sequence[Tensor], src_mean: Tensor, inputs: Tensors) -> Distances:
         encoder = self.translator.model.get_encoder()
-        outputs = self.translator.forward(lambda: encoder(**inputs, output_hidden_states=True, return_dict=True))
-        return word_distances(WordStates(src_states, outputs.hidden_states, src_mean, tgt_mean), self.convention.cost)
+        run = partial(encoder, **part(inputs, "alone"), output_hidden_states=True, return_dict=True)
+        states = WordStates(src_states, self.translator.forward(run).hidden_states, src_mean, inputs["alone_mean"])
+        return word_distances(states, self.convention.cost)

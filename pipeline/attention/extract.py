@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -107,7 +108,8 @@ def extract(
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         job = bar.add_task(f"{name} {split}", total=len(pairs))
         shards, skipped, n_read = write_shards(
             reader,
@@ -116,6 +118,7 @@ def extract(
             tokens_per_batch=settings.tokens_per_batch,
             advance=lambda n: bar.advance(job, n),
             heads_pairs=settings.heads_pairs,
+            overlap=translator.device.type == "cuda",
         )
     if n_read == 0:
         message = (

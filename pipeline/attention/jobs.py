@@ -1,6 +1,6 @@
 """What one translator reads: the corpus with every kind of weights, and each set of hand-aligned sentences."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -69,3 +69,18 @@ def jobs(settings: Extract, pairs: Sequence[SentencePair], gold: Sequence[GoldPa
         all_heads = settings.model_copy(update={"heads_pairs": len(own)})
         found.append(Job(f"{_GOLD}{name}", "trained", all_heads, [item.pair for item in own], own[0].languages))
     return found
+
+
+def told(manifests: Mapping[str, Mapping]) -> str:
+    """Return on one line how many pairs were read in each split, and how many were left out.
+
+    Examples
+    --------
+    >>> told({"trained": {"n_pairs": 9, "skipped": {"too_long": 2}}, "gold-demo": {"n_pairs": 5, "skipped": {}}})
+    'trained 9 pairs (left out: 2 too long), gold-demo 5 pairs'
+    """
+    parts = []
+    for split, manifest in manifests.items():
+        left = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in manifest["skipped"].items() if n)
+        parts.append(f"{split} {manifest['n_pairs']} pairs{f' (left out: {left})' if left else ''}")
+    return ", ".join(parts) or "nothing, which is the stage sums' work"

@@ -9,20 +9,26 @@ import torch
 from torch import Tensor
 
 from pipeline.attention.capture import Pooling
+from pipeline.attention.levels import states_at
 from pipeline.attention.load import Translator
 from pipeline.attention.reader import (
     DEFAULT,
+    HOST,
     Asked,
     Example,
+    Found,
+    Tensors,
     ViewBlocks,
     check_length,
     pad_ids,
     pad_inputs,
     pad_matrices,
-    unpack,
+    part,
+    read_staged,
+    to_device,
 )
-from pipeline.attention.states import COSTS, Distances, WordStates, word_distances
-from pipeline.attention.store import PairBlocks
+from pipeline.attention.states import COSTS, WordStates, word_distances
+from pipeline.attention.store import Cosines, PairBlocks
 from pipeline.attention.tokenise import tokenise, tokenise_pair
 from pipeline.attention.word_map import Tokens, mean_rows, word_map
 from pipeline.conventions import CORRECTED, STATES, VIEWS, Convention, Side
@@ -31,6 +37,7 @@ from pipeline.corpus.words import locate_words
 from pipeline.errors import PipelineError
 
 Positions = Literal["continue", "restart"]
+SIDES: tuple[Side, Side] = ("src", "tgt")
 
 
 class JointReader:
@@ -129,53 +136,98 @@ class JointReader:
 
     def read(self, examples: Sequence[Example], *, heads: bool = False) -> list[PairBlocks]:
         """Return the blocks of a batch of pairs, with every head's own if asked; padding changes nothing."""
-        translator = self.translator
-        inputs = self._inputs([e.rows["ids"] for e in examples])
-        width = inputs["input_ids"].shape[1]
-        if translator.first_position is not None:
-            inputs["position_ids"] = pad_ids([e.rows["positions"] for e in examples], 0, translator.device)
-        if "token_type_ids" in inputs:
-            inputs["token_type_ids"] = pad_ids([e.rows["types"] for e in examples], 0, translator.device)
-        src_sum, src_mean, tgt_sum, tgt_mean = (
-            pad_matrices(matrices, translator, columns=width)
-            for matrices in (
-                [e.src for e in examples],
-                [mean_rows(e.src) for e in examples],
-                [e.tgt for e in examples],
-                [mean_rows(e.tgt) for e in examples],
-            )
-        )
-        special = pad_matrices([np.array([e.special]) for e in examples], translator, columns=width)[:, 0]
-        views = [Pooling(tgt_mean, src_sum, special), Pooling(src_mean, tgt_sum, special)]
-        with torch.inference_mode():
-            pooled, levels = translator.capture.run(views, partial(self._levels, inputs), heads=heads)
-            distances = {}
-            if "together" in self.states:
-                together = WordStates(levels, levels, src_mean, tgt_mean)
-                distances["together"] = word_distances(together, self.convention.cost)
-            if "alone" in self.states:
-                distances["alone"] = self._alone(examples)
-            blocks = [ViewBlocks.of(pooled, row, view.query_side) for row, view in enumerate(self.views)]
-            return unpack(examples, blocks, distances, name=translator.name)
+        return read_staged(self, examples, heads=heads)
 
-    def _inputs(self, rows: Sequence[Sequence[int]]) -> dict[str, Tensor]:
-        """Return what the model takes, all in segment 0, where it has segments."""
-        inputs = pad_inputs(rows, self.translator)
-        if getattr(self.translator.config, "type_vocab_size", 0) > 1:
-            inputs["token_type_ids"] = torch.zeros_like(inputs["input_ids"])
+    def inputs(self, examples: Sequence[Example]) -> Tensors:
+        """Return what the model reads, `pair.`, `src.` and `tgt.`, and how tokens make words."""
+        translator = self.translator
+        inputs = self._inputs("pair", [e.rows["ids"] for e in examples])
+        width = inputs["pair.input_ids"].shape[1]
+        if translator.first_position is not None:
+            inputs["pair.position_ids"] = pad_ids([e.rows["positions"] for e in examples], 0, HOST)
+        if "pair.token_type_ids" in inputs:
+            inputs["pair.token_type_ids"] = pad_ids([e.rows["types"] for e in examples], 0, HOST)
+        words = {
+            "src_sum": [e.src for e in examples],
+            "src_mean": [mean_rows(e.src) for e in examples],
+            "tgt_sum": [e.tgt for e in examples],
+            "tgt_mean": [mean_rows(e.tgt) for e in examples],
+            "special": [np.array([e.special]) for e in examples],
+        }
+        inputs |= {name: pad_matrices(matrices, translator, columns=width) for name, matrices in words.items()}
+        for side in SIDES if "alone" in self.states else ():
+            inputs |= self._inputs(side, [e.rows[side] for e in examples])
+            width = inputs[f"{side}.input_ids"].shape[1]
+            means = [mean_rows(e.alone[side]) for e in examples]
+            inputs[f"{side}_alone_mean"] = pad_matrices(means, translator, columns=width)
         return inputs
 
-    def _levels(self, inputs: dict[str, Tensor]) -> Sequence[Tensor]:
+    def cosines(self, examples: Sequence[Example], kind: str, level: int) -> list[Cosines]:
+        """Return the cosines of the word vectors of one level, as `read` gives them, and run no layer above it.
+
+        Parameters
+        ----------
+        examples : sequence of Example
+            A batch.
+        kind : {"together", "alone"}
+            One of `states`.
+        level : int
+            0 (what enters layer 1) to the number of layers.
+
+        Raises
+        ------
+        PipelineError
+            If a number is not finite, as `read`.
+        """
+        translator = self.translator
+        with torch.inference_mode():
+            inputs = {name: to_device(tensor, translator.device) for name, tensor in self.inputs(examples).items()}
+
+            def own(name: str) -> list[Tensor]:
+                run = partial(translator.model, **part(inputs, name), return_dict=True)
+                return [states_at(translator, level, run)]
+
+            if kind == "alone":
+                src_mean, tgt_mean = (inputs[f"{side}_alone_mean"] for side in SIDES)
+                states = WordStates(own("src"), own("tgt"), src_mean, tgt_mean)
+            else:
+                levels = own("pair")
+                states = WordStates(levels, levels, inputs["src_mean"], inputs["tgt_mean"])
+            distances = word_distances(states)
+            pairs = zip(distances.cosine[:, 0].cpu().numpy(), distances.cosine_raw[:, 0].cpu().numpy(), strict=True)
+            found = [
+                Cosines(*(one[: len(e.src), : len(e.tgt)] for one in both))
+                for e, both in zip(examples, pairs, strict=True)
+            ]
+        if not all(np.isfinite(one).all() for both in found for one in both):
+            self.read(examples)  # says which
+        return found
+
+    def find(self, inputs: Tensors, *, heads: bool = False) -> Found:
+        """Return attention between the sides, and distances of words together and alone."""
+        special = inputs["special"][:, 0]
+        src_mean, tgt_mean = inputs["src_mean"], inputs["tgt_mean"]
+        views = [Pooling(tgt_mean, inputs["src_sum"], special), Pooling(src_mean, inputs["tgt_sum"], special)]
+        run = partial(self._levels, part(inputs, "pair"))
+        pooled, levels = self.translator.capture.run(views, run, heads=heads)
+        distances = {}
+        if "together" in self.states:
+            together = WordStates(levels, levels, src_mean, tgt_mean)
+            distances["together"] = word_distances(together, self.convention.cost)
+        if "alone" in self.states:
+            src, tgt = (self._levels(part(inputs, side)) for side in SIDES)
+            alone = WordStates(src, tgt, *(inputs[f"{side}_alone_mean"] for side in SIDES))
+            distances["alone"] = word_distances(alone, self.convention.cost)
+        blocks = [ViewBlocks.of(pooled, row, view.query_side) for row, view in enumerate(self.views)]
+        return Found(blocks, distances)
+
+    def _inputs(self, name: str, rows: Sequence[Sequence[int]]) -> Tensors:
+        """Return what the model takes, named NAME.something, all in segment 0, where it has segments."""
+        inputs = pad_inputs(rows, self.translator, HOST)
+        if getattr(self.translator.config, "type_vocab_size", 0) > 1:
+            inputs["token_type_ids"] = torch.zeros_like(inputs["input_ids"])
+        return {f"{name}.{key}": tensor for key, tensor in inputs.items()}
+
+    def _levels(self, inputs: Tensors) -> Sequence[Tensor]:
         run: Callable[[], Any] = partial(self.translator.model, **inputs, output_hidden_states=True, return_dict=True)
         return self.translator.forward(run).hidden_states
-
-    def _alone(self, examples: Sequence[Example]) -> Distances:
-        levels, means = [], []
-        sides: tuple[Side, Side] = ("src", "tgt")
-        for side in sides:
-            inputs = self._inputs([e.rows[side] for e in examples])
-            levels.append(self._levels(inputs))
-            width = inputs["input_ids"].shape[1]
-            means.append(pad_matrices([mean_rows(e.alone[side]) for e in examples], self.translator, columns=width))
-        (src, tgt), (src_mean, tgt_mean) = levels, means
-        return word_distances(WordStates(src, tgt, src_mean, tgt_mean), self.convention.cost)

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from langcodes import Language
 from torch import Tensor
@@ -15,13 +14,17 @@ from pipeline.attention.capture import Pooling
 from pipeline.attention.load import Translator
 from pipeline.attention.reader import (
     DEFAULT,
+    HOST,
     Asked,
     Example,
+    Found,
+    Tensors,
     ViewBlocks,
     check_length,
     pad_inputs,
     pad_matrices,
-    unpack,
+    part,
+    read_staged,
 )
 from pipeline.attention.states import COSTS, Distances, WordStates, word_distances
 from pipeline.attention.store import PairBlocks
@@ -186,32 +189,39 @@ class PromptReader:
 
     def read(self, examples: Sequence[Example], *, heads: bool = False) -> list[PairBlocks]:
         """Return the blocks of a batch of pairs, with every head's own if asked; padding changes nothing."""
-        translator = self.translator
-        inputs = pad_inputs([e.rows["ids"] for e in examples], translator)
-        keys, src_mean, output_step, input_step, special = (
-            pad_matrices(matrices, translator, columns=inputs["input_ids"].shape[1])
-            for matrices in (
-                [e.src for e in examples],
-                [mean_rows(e.src) for e in examples],
-                [_one_earlier(mean_rows(e.tgt)) for e in examples],
-                [mean_rows(e.tgt) for e in examples],
-                [np.array([e.special]) for e in examples],
-            )
+        return read_staged(self, examples, heads=heads)
+
+    def inputs(self, examples: Sequence[Example]) -> Tensors:
+        """Return what the model reads, and how tokens make words."""
+        pair = pad_inputs([e.rows["ids"] for e in examples], self.translator, HOST)
+        words = {
+            "keys": [e.src for e in examples],
+            "src_mean": [mean_rows(e.src) for e in examples],
+            "output_step": [_one_earlier(mean_rows(e.tgt)) for e in examples],
+            "input_step": [mean_rows(e.tgt) for e in examples],
+            "special": [np.array([e.special]) for e in examples],
+        }
+        width = pair["input_ids"].shape[1]
+        return {f"pair.{key}": tensor for key, tensor in pair.items()} | {
+            name: pad_matrices(matrices, self.translator, columns=width) for name, matrices in words.items()
+        }
+
+    def find(self, inputs: Tensors, *, heads: bool = False) -> Found:
+        """Return attention from target to source words at both steps, and distances of their states."""
+        translator, special = self.translator, inputs["special"][:, 0]
+        steps = {step.states: inputs[step.states] for step in (OUTPUT_STEP, INPUT_STEP)}
+        views = [Pooling(queries, inputs["keys"], special) for queries in steps.values()]
+        run: Callable[[], Any] = partial(
+            translator.model, **part(inputs, "pair"), output_hidden_states=True, use_cache=False, return_dict=True
         )
-        views = [Pooling(queries, keys, special[:, 0]) for queries in (output_step, input_step)]
-        with torch.inference_mode():
-            run: Callable[[], Any] = partial(
-                translator.model, **inputs, output_hidden_states=True, use_cache=False, return_dict=True
-            )
-            pooled, outputs = translator.capture.run(views, partial(translator.forward, run), heads=heads)
-            levels = self._levels(outputs.hidden_states)
-            steps = {OUTPUT_STEP.states: output_step, INPUT_STEP.states: input_step}
-            distances: dict[str, Distances] = {
-                kind: word_distances(WordStates(levels, levels, src_mean, steps[kind]), self.convention.cost)
-                for kind in self.states
-            }
-            blocks = [ViewBlocks.of(pooled, row, view.query_side) for row, view in enumerate(self.views)]
-            return unpack(examples, blocks, distances, name=translator.name)
+        pooled, outputs = translator.capture.run(views, partial(translator.forward, run), heads=heads)
+        levels = self._levels(outputs.hidden_states)
+        distances: dict[str, Distances] = {
+            kind: word_distances(WordStates(levels, levels, inputs["src_mean"], steps[kind]), self.convention.cost)
+            for kind in self.states
+        }
+        blocks = [ViewBlocks.of(pooled, row, view.query_side) for row, view in enumerate(self.views)]
+        return Found(blocks, distances)
 
     def _levels(self, states: Sequence[Tensor]) -> list[Tensor]:
         """Return one state a token and level: of the parallel streams of Gemma 3n, the one that layers work on."""

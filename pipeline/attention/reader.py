@@ -13,10 +13,14 @@ from pipeline.attention.capture import Pooled
 from pipeline.attention.checks import check_finite
 from pipeline.attention.load import Translator
 from pipeline.attention.states import Distances
-from pipeline.attention.store import PairBlocks
+from pipeline.attention.store import HALVES, PairBlocks
 from pipeline.attention.word_map import UnmappableError
 from pipeline.conventions import STATES, Side, View
 from pipeline.corpus.pairs import SentencePair
+
+Tensors = dict[str, Tensor]
+HOST = torch.device("cpu")
+_OF_STATES = ("cost", "cosine", "cosine_raw")
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,38 @@ class Reader(Protocol):
         ...
 
     def read(self, examples: Sequence[Example], *, heads: bool = False) -> list[PairBlocks]:
-        """Return the blocks of a batch of pairs, with every head's own if asked."""
+        """Return the blocks of a batch of pairs, with every head's own if asked; padding changes nothing."""
         ...
+
+
+@runtime_checkable
+class Staged(Reader, Protocol):
+    """A reader whose batches are read in steps, so that those of several batches can overlap."""
+
+    translator: Translator
+
+    def inputs(self, examples: Sequence[Example]) -> Tensors:
+        """Return what the model and the pooling take, by name, in memory of the processor."""
+        ...
+
+    def find(self, inputs: Tensors, *, heads: bool = False) -> "Found":
+        """Return what a batch leaves on the model's device, whose inputs lie there."""
+        ...
+
+
+def read_staged(reader: Staged, examples: Sequence[Example], *, heads: bool) -> list[PairBlocks]:
+    """Return the blocks of a batch, step by step."""
+    device = reader.translator.device
+    with torch.inference_mode():
+        inputs = {name: to_device(tensor, device) for name, tensor in reader.inputs(examples).items()}
+        found = reader.find(inputs, heads=heads).tensors()
+        host = {name: tensor.cpu() for name, tensor in found.items()}
+    return unpack(examples, host, reader)
+
+
+def part(inputs: Tensors, name: str) -> Tensors:
+    """Return the inputs that are named NAME.something, without that name."""
+    return {key.removeprefix(f"{name}."): tensor for key, tensor in inputs.items() if key.startswith(f"{name}.")}
 
 
 def check_length(translator: Translator, n_tokens: int, text: str) -> None:
@@ -102,16 +136,18 @@ def pad_ids(rows: Sequence[Sequence[int]], value: int, device: torch.device) -> 
     out = torch.full((len(rows), max(len(row) for row in rows)), value, dtype=torch.long)
     for row, ids in enumerate(rows):
         out[row, : len(ids)] = torch.tensor(ids)
-    return _to(out, device)
+    return to_device(out, device)
 
 
-def pad_inputs(rows: Sequence[Sequence[int]], translator: Translator) -> dict[str, Tensor]:
-    """Return `input_ids` and `attention_mask` of the rows, padded on the right.
+def pad_inputs(
+    rows: Sequence[Sequence[int]], translator: Translator, device: torch.device | None = None
+) -> dict[str, Tensor]:
+    """Return `input_ids` and `attention_mask` of the rows, padded on the right, on the model's device or another.
 
     The mask is made from lengths, not from `ids != pad`: Marian starts the decoder with the padding token.
     """
     pad = translator.config.pad_token_id
-    ids = pad_ids(rows, 0 if pad is None else pad, translator.device)
+    ids = pad_ids(rows, 0 if pad is None else pad, translator.device if device is None else device)
     lengths = torch.tensor([len(row) for row in rows], device=ids.device)
     mask = (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()
     return {"input_ids": ids, "attention_mask": mask}
@@ -120,16 +156,17 @@ def pad_inputs(rows: Sequence[Sequence[int]], translator: Translator) -> dict[st
 def pad_matrices(
     matrices: Sequence[np.ndarray], translator: Translator, *, columns: int | None = None
 ) -> Float[Tensor, "batch row column"]:
-    """Return the matrices as one tensor filled up with zeros, in at least float32 on the model's device."""
+    """Return the matrices as one tensor filled up with zeros, in at least float32, in memory of the processor."""
     shape = (max(m.shape[0] for m in matrices), columns or max(m.shape[1] for m in matrices))
     dtype = torch.promote_types(translator.model.dtype, torch.float32)
     out = torch.zeros((len(matrices), *shape), dtype=dtype)
     for row, matrix in enumerate(matrices):
         out[row, : matrix.shape[0], : matrix.shape[1]] = torch.from_numpy(matrix)
-    return _to(out, translator.device)
+    return out
 
 
-def _to(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return the tensor on a device; to a card it goes by way of pinned memory, and the copy is not waited for."""
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
@@ -166,10 +203,35 @@ class ViewBlocks:
         return cls(arrays, special, torch.stack([layer.hidden for layer in layers], dim=1), query_side)
 
 
-def unpack(
-    examples: Sequence[Example], views: Sequence[ViewBlocks], distances: Mapping[str, Distances], *, name: str
-) -> list[PairBlocks]:
-    """Return one `PairBlocks` a pair, padding removed; only word-level arrays leave the device.
+@dataclass(frozen=True)
+class Found:
+    """What a batch leaves on the device: views in the order of the reader's, distances by kind of states."""
+
+    views: Sequence[ViewBlocks]
+    distances: Mapping[str, Distances]
+
+    def tensors(self, *, stored: bool = False) -> Tensors:
+        """Return it by name: `attention` and others of all views, `special.VIEW`, `cost.KIND`, `hidden` and the like.
+
+        With `stored`, what a shard keeps in half precision is that already: cosines as 1 - cosine (`PairBlocks`).
+        """
+        views = self.views
+        found = {name: torch.stack([view.arrays[name] for view in views], dim=1) for name in views[0].arrays}
+        found["hidden"] = torch.stack([view.hidden for view in views], dim=1)
+        found |= {f"special.{number}": view.special.sum(-1) for number, view in enumerate(views)}
+        for field in _OF_STATES:
+            found |= {f"{field}.{kind}": getattr(of_kind, field) for kind, of_kind in self.distances.items()}
+        if stored:
+            found |= {name: _in_halves(name, tensor) for name, tensor in found.items() if name.split(".")[0] in HALVES}
+        return found
+
+
+def _in_halves(name: str, tensor: Tensor) -> Tensor:
+    return (1 - tensor if name.startswith("cosine") else tensor).half()
+
+
+def unpack(examples: Sequence[Example], found: Tensors, reader: Staged, *, stored: bool = False) -> list[PairBlocks]:
+    """Return one `PairBlocks` a pair, padding removed.
 
     A layer that cannot see all words of a pair is NaN there; any other number that is not finite is an error.
 
@@ -177,32 +239,37 @@ def unpack(
     ----------
     examples : sequence of Example
         The batch.
-    views : sequence of ViewBlocks
-        In the order of the reader's views.
-    distances : mapping of str to Distances
-        By kind of states.
-    name : str
-        The translator, for the message.
+    found : dict of str to Tensor
+        What `Found.tensors` returned, with `stored` or without, in memory of the processor.
+    reader : Staged
+        Whose translator the message names, and whose views they are.
 
     Raises
     ------
     PipelineError
         If a number is not finite: names translator, pair, quantity and layer.
     """
-    arrays = {name: torch.stack([view.arrays[name] for view in views], dim=1).cpu().numpy() for name in views[0].arrays}
-    hidden = torch.stack([view.hidden for view in views], dim=1).cpu().numpy()
-    special = [view.special.sum(-1).cpu().numpy() for view in views]
+    numbers = {name: tensor.numpy() for name, tensor in found.items()}
+    arrays = {name: array for name, array in numbers.items() if "." not in name and name != "hidden"}
     by_states = {
-        field: {kind: getattr(of_kind, field).cpu().numpy() for kind, of_kind in distances.items()}
-        for field in ("cost", "cosine", "cosine_raw")
+        field: {name.split(".", 1)[1]: array for name, array in numbers.items() if name.startswith(f"{field}.")}
+        for field in _OF_STATES
     }
+    if stored:
+        by_states |= {
+            field: {kind: 1 - far.astype(np.float32) for kind, far in by_states[field].items()}
+            for field in _OF_STATES[1:]
+        }
     blocks = []
     for row, example in enumerate(examples):
         n_src, n_tgt = len(example.src), len(example.tgt)
-        n_queries = [n_tgt if view.query_side == "tgt" else n_src for view in views]
+        special = [
+            numbers[f"special.{number}"][row] / (n_tgt if view.query_side == "tgt" else n_src)
+            for number, view in enumerate(reader.views)
+        ]
         quantities: dict[str, Any] = {
             "pair_id": example.pair_id,
-            "special": np.stack([mass[row] / n for mass, n in zip(special, n_queries, strict=True)]),
+            "special": np.stack(special),
             "src_pieces": example.src.sum(1),
             "tgt_pieces": example.tgt.sum(1),
             **{field: array[row, ..., :n_tgt, :n_src] for field, array in arrays.items()},
@@ -210,7 +277,7 @@ def unpack(
         for field, of_kind in by_states.items():
             quantities[field] = {kind: array[row, :, :n_src, :n_tgt] for kind, array in of_kind.items()}
         blocks.append(PairBlocks(**quantities))
-    check_finite(name, blocks)
+    check_finite(reader.translator.name, blocks)
     for array in arrays.values():  # the blocks are views of these
-        array[hidden] = np.nan
+        array[numbers["hidden"]] = np.nan
     return blocks

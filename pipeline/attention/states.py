@@ -1,6 +1,6 @@
 """Word vectors where they are asked for, and the distances between those of the two sides."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -60,10 +60,22 @@ def word_distances(states: WordStates, cost: str = "squared_of_means") -> Distan
         As in `Convention`.
     """
     rows = (*_centred(states.src_mean), *_centred(states.tgt_mean))
-    n_src = states.src_mean.shape[1]
-    found = [_distances(_points(own, other, *rows), n_src) for own, other in zip(states.src, states.tgt, strict=True)]
-    squared, centred, raw = (torch.stack(part, dim=1) for part in zip(*found, strict=True))
+    points = (_points(own, other, *rows) for own, other in zip(states.src, states.tgt, strict=True))
+    measure = _at_once if states.src_mean.is_cuda else _one_by_one
+    squared, centred, raw = measure(points, states.src_mean.shape[1])
     return Distances(squared if cost == "squared_of_means" else _token_distances(states), centred, raw)
+
+
+def _one_by_one(points: Iterable[Tensor], n_src: int) -> tuple[Tensor, ...]:
+    """Return the distances level by level: what one takes stays in a processor's cache."""
+    return tuple(torch.stack(of, dim=1) for of in zip(*(_distances(level, n_src) for level in points), strict=True))
+
+
+def _at_once(points: Iterable[Tensor], n_src: int) -> tuple[Tensor, ...]:
+    """Return the distances of all levels as one batch: on a card, many small products cost more than a large one."""
+    levels = list(points)
+    found = _distances(torch.cat(levels), n_src)
+    return tuple(of.unflatten(0, (len(levels), -1)).transpose(0, 1) for of in found)
 
 
 def _centred(weights: Float[Tensor, "batch word token"]) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +34,15 @@ _OF_STATES = {
     "cosine_raw": pa.list_(pa.float16()),
 }
 _OF_HEADS = ("heads", "norm_heads")
+HALVES = frozenset(name for name, of in (_COLUMNS | _OPTIONAL | _OF_STATES).items() if of == pa.list_(pa.float16()))
+"""Quantities of a pair that are stored in half precision."""
+
+
+class Cosines(NamedTuple):
+    """Of the word vectors of a pair: centred within each side, and as they are; in [-1, 1]."""
+
+    cosine: Float[np.ndarray, "src tgt"]
+    cosine_raw: Float[np.ndarray, "src tgt"]
 
 
 @dataclass(frozen=True)

@@ -54,15 +54,15 @@ class Built:
         `index.html`.
     n_bytes : int
         Its size.
-    answers : list of matrix.Answer
-        What the first screen says.
+    answer : str
+        What the first screen says, in one sentence.
     notices : list of Notice
         What it says before.
     """
 
     page: Path
     n_bytes: int
-    answers: list[matrix.Answer]
+    answer: str
     notices: list[Notice]
 
 
@@ -97,6 +97,8 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path, *, c
     claims = read_claims(metrics_dir / "claims.json")
     answers = matrix.answers(claims, read_questions(metrics_dir / "claims.json"), [t.name for t in translators])
     said = notices(params, claims, failed)
+    demo = [t.name for t in translators if t.spec.is_demo]
+    answer = matrix.sentence(answers, [t.name for t in translators], demo=bool(demo))
     found = sections_of(translators, claims, answers, metrics_dir)
     page = _page(
         params=params,
@@ -106,6 +108,7 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path, *, c
         notices=said,
         explorer=_explorer(params, translators, data_dir),
         made=_made(params, translators, metrics_dir),
+        answer=answer,
         commit=commit,
     )
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -116,7 +119,7 @@ def build(params: Params, metrics_dir: Path, data_dir: Path, out_dir: Path, *, c
         write_paper(folder, [block for section in found for block in section.blocks], claims)
     target = out_dir / "index.html"
     write_text(target, page)
-    return Built(target, target.stat().st_size, answers, said)
+    return Built(target, target.stat().st_size, answer, said)
 
 
 def sections_of(
@@ -172,17 +175,14 @@ def _page(
         "svg": Markup,  # of our own making, text escaped by matplotlib
     }
     environment.tests |= {"block": lambda part: isinstance(part, Block), "table": lambda part: isinstance(part, Table)}
-    names = [t.name for t in translators]
-    demo = [name for name in made.demo_translators(params) if name in names]
     pictures = {block.picture.drawing.stem: block.picture for section in sections for block in section.blocks}
     return environment.get_template("page.html.j2").render(
         params=params,
         translators=translators,
         sections=sections,
-        answer=matrix.sentence(answers, names, demo=bool(demo)),
         rows=matrix.matrix(answers, {t.name: t.views for t in translators}, pictures),
         basis=_basis(params, translators),
-        demo_translators=demo,
+        demo_translators=[t.name for t in translators if t.spec.is_demo],
         legend=text("verdicts", "legend", interval=translators[0].interval),
         figures=script_json({stem: {"csv": one.data, "panels": one.drawing.lines} for stem, one in pictures.items()}),
         glossary=glossary(),

@@ -9,7 +9,7 @@ from pipeline.alignment.explorer import Wanted, explore, write_all
 from pipeline.alignment.gold_sets import doubts
 from pipeline.alignment.inputs import GoldSet, Inputs, Split
 from pipeline.alignment.measure import measure
-from pipeline.alignment.results import Places, write_failed
+from pipeline.alignment.results import Places, told, write_failed
 from pipeline.conventions import convention_of
 from pipeline.corpus.gold import by_set, read_gold
 from pipeline.corpus.pairs import read_pairs
@@ -52,8 +52,8 @@ def align(params: Params, name: str, places: Places) -> None:
     metrics = measure(inputs, params.align, convention=convention, example=params.report.pair, added=added)
     wanted = Wanted.of(pairs, params.report.explorer_pairs, links, gold)
     write_all(metrics, explore(wanted, inputs.trained, metrics.scores, convention), places)
-    for doubt in doubts(metrics.summary):
-        say(f"align@{name}: warning: {doubt}")
+    for line in (f"{told(metrics)}: {places.metrics}", *(f"warning: {doubt}" for doubt in doubts(metrics.summary))):
+        say(f"align@{name}: {line}")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ METRICS = Path("reports/metrics")
 def main() -> None:
     """Write `claims.json`, `learn.json` and `aer.csv`."""
     params = load_params(check_paths=False)
-    for line in tally(write_verdicts(METRICS, list(params.translators), level=params.align.level)):
-        say(f"claims: {line}")
+    claims = write_verdicts(METRICS, list(params.translators), level=params.align.level)
+    say(f"claims: {tally(claims)}: {METRICS / 'claims.json'}")
 
 
 if __name__ == "__main__":

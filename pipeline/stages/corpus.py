@@ -30,9 +30,8 @@ def main() -> None:
     facts = selection.about()
     write_json(FACTS, {"schema": SCHEMA, **facts})
     why = ", ".join(f"{n} {reason}" for reason, n in facts["dropped"].items() if n) or "none"
-    say(f"corpus: kept {n_pairs} pairs of {facts['looked_at']} looked at (dropped: {why})")
-    if facts["short_by"]:
-        say(f"corpus: that is all there is; {facts['short_by']} fewer than sample.n_pairs")
+    short = f"; {facts['short_by']} fewer than sample.n_pairs: there are no more" if facts["short_by"] else ""
+    say(f"corpus: kept {n_pairs} pairs of {facts['looked_at']} looked at (dropped: {why}){short}: {FACTS}")
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ from pathlib import Path
 import typer
 
 from pipeline.attention.extract import extract
-from pipeline.attention.jobs import jobs
+from pipeline.attention.jobs import jobs, told
 from pipeline.conventions import convention_of
 from pipeline.corpus.gold import read_gold
 from pipeline.corpus.lemmas import model_text
 from pipeline.corpus.pairs import read_pairs, unusual_splitters
-from pipeline.failures import FILE, going_on, leave_mark
+from pipeline.failures import clear_mark, going_on, leave_mark
 from pipeline.params import Params, load_params
 from pipeline.stages import check_translator, run_stage, say
 
@@ -28,18 +28,17 @@ def main(name: str) -> None:
 
 def extract_all(params: Params, name: str, target: Path) -> None:
     """Read the corpus with all weights, and the gold sets."""
-    (target / FILE).unlink(missing_ok=True)
-    spec, pair = params.translators[name], params.corpus.pair
+    clear_mark(target)
+    spec, pair, found = params.translators[name], params.corpus.pair, {}
     convention, gold = convention_of(params.convention), read_gold(CORPUS / "gold.parquet")
-    pairs, told = read_pairs(CORPUS / "pairs.parquet"), unusual_splitters(CORPUS / "pairs.parquet")
-    target.mkdir(parents=True, exist_ok=True)
+    pairs, splitters = read_pairs(CORPUS / "pairs.parquet"), unusual_splitters(CORPUS / "pairs.parquet")
     for job in jobs(params.extract, [] if params.extract.keep == "sums" else pairs, gold, pair):  # else for stage sums
         src, tgt = job.languages.split("-")
         read_as = partial(model_text, convention=convention, tool=params.words.lemmas, src_lang=src, tgt_lang=tgt)
         own = spec.for_pair(job.languages, pair)
         (texts, sentence), (shots, _) = read_as(job.pairs), read_as(pairs[: own.shots or 0])
         with job.named():
-            extract(
+            found[job.split] = extract(
                 name,
                 own,
                 job.settings,
@@ -49,11 +48,12 @@ def extract_all(params: Params, name: str, target: Path) -> None:
                 languages=job.languages,
                 shots=shots,
                 convention=convention,
-                sentence=sentence if job.of_gold else sentence + told,
+                sentence=sentence if job.of_gold else sentence + splitters,
                 work=WORK,
                 target=target / job.split,
                 say=say,
             )
+    say(f"extract@{name}: read {told(found)}: {target}")
 
 
 if __name__ == "__main__":

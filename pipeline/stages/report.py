@@ -14,9 +14,8 @@ def main() -> None:
     built = build(load_params(), Path("reports/metrics"), Path("data"), Path("reports"), commit=commit)
     for notice in built.notices:
         say(f"report: warning: {notice.about} {notice.says}")
-    for answer in built.answers:
-        say(f"report: {answer.question.text} {answer.finding}")
-    say(f"report: {built.page} ({built.n_bytes / 1e6:.1f} MB)")
+    say(f"report: {built.answer}")
+    say(f"report: open {built.page} ({built.n_bytes / 1e6:.1f} MB); numbers: reports/metrics, figures: reports/figures")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -20,6 +20,7 @@ LOSSES = 3
 """Workers that may be lost over the same rows."""
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Runs tasks."""
 
@@ -134,7 +135,7 @@ class RayEngine:
                 yield self._result(ready)
             except lost:
                 losses[task.step] = losses.get(task.step, 0) + 1
-                self._check_losses(task, losses[task.step])
+                self._check_losses(task.start, losses[task.step])
                 again.append(task)
                 if worker in self._workers:  # its other task fails too, and finds it replaced
                     self._workers.remove(worker)
@@ -154,11 +155,11 @@ class RayEngine:
             running[worker.run.remote(task)] = worker, task
 
     @staticmethod
-    def _check_losses(task: Task, losses: int) -> None:
+    def _check_losses(start: int, losses: int) -> None:
         if losses >= LOSSES:
             message = (
                 f"ray: a worker may be lost {LOSSES - 1} times over the same rows, but was {losses} times over those "
-                f"from {task.start} on; give each more memory, or lower extract.tokens_per_batch"
+                f"from {start} on; give each more memory, or lower extract.tokens_per_batch"
             )
             raise PipelineError(message)
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pipeline.attention.engine import batches
+from pipeline.attention.joint import JointReader
 from pipeline.attention.reader import Example, Reader
 from pipeline.attention.store import PairBlocks
 from pipeline.attention.word_map import UnmappableError
@@ -119,12 +120,13 @@ def _align(
                 else:
                     at[pair.pair_id] = row
                     examples.append(example)
-        for block in blocks_of(reader, examples, opened.settings.tokens_per_batch, heads=heads):
-            if choice is None:
-                assert isinstance(wanted, Ask)
-                choice = choose(wanted, block, reader.views, opened.reads)
-                settled(choice)
-            found[at[block.pair_id]] = _linked(choice, block, reader, opened.options)
+        if choice is None and examples:
+            assert isinstance(wanted, Ask)
+            choice = choose(wanted, reader.read(examples[:1], heads=heads)[0], reader.views, opened.reads)
+            settled(choice)
+        if choice is not None:
+            for pair_id, matrix in _matrices(reader, examples, choice, opened.settings.tokens_per_batch):
+                found[at[pair_id]] = _linked(choice, matrix, opened.options)
         yield from found
 
 
@@ -161,8 +163,21 @@ def blocks_of(
         yield from reader.read(batch, heads=heads)
 
 
-def _linked(choice: Choice, block: PairBlocks, reader: Reader, options: MatchSettings) -> Aligned:
-    linked = choice.links(block, reader.views, options)
+def _matrices(
+    reader: Reader, examples: Sequence[Example], choice: Choice, tokens_per_batch: int
+) -> Iterator[tuple[int, Float[np.ndarray, "src tgt"]]]:
+    """Yield number and similarities of every pair; of an encoder's word vectors no more is computed than these."""
+    for batch in batches(examples, tokens_per_batch):
+        if choice.origin == "states" and isinstance(reader, JointReader):
+            for example, cosines in zip(batch, reader.cosines(batch, choice.place, choice.layer), strict=True):
+                yield example.pair_id, choice.similarity(cosines)
+        else:
+            for block in reader.read(batch, heads=choice.head is not None):
+                yield block.pair_id, choice.matrix(block, reader.views)
+
+
+def _linked(choice: Choice, matrix: Float[np.ndarray, "src tgt"], options: MatchSettings) -> Aligned:
+    linked = choice.linked(matrix, options)
     return Aligned(left_out="cannot_see") if linked is None else Aligned(*linked)
 
 

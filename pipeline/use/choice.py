@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pipeline.alignment.matching import link_mask
-from pipeline.attention.store import PairBlocks
+from pipeline.attention.store import Cosines, PairBlocks
 from pipeline.conventions import VIEWS, Reads, View, names
 from pipeline.errors import PipelineError
 from pipeline.methods import METHODS, MatchSettings
@@ -138,20 +138,30 @@ class Choice:
     def matrix(self, block: PairBlocks, views: Sequence[View]) -> Float[np.ndarray, "src tgt"]:
         """Return the similarities of a pair, in [0, 1]: attention, or (1 + cosine) / 2; in the digits that are stored."""
         if self.origin == "states":
-            cosine = (block.cosine if self.compare == "cosine" else block.cosine_raw)[self.place][self.layer]
-            # Rounding may leave a cosine just below -1.
-            return np.clip((1 + (1 - _stored(1 - cosine))) / 2, 0, 1)
+            cosine, raw = block.cosine[self.place], block.cosine_raw[self.place]
+            return self.similarity(Cosines(cosine[self.layer], raw[self.layer]))
         view, layer = names(views).index(self.place), self.layer - 1
         if self.head is None:
             return _stored(block.attention[view, layer]).T
         assert block.heads is not None
         return _stored(block.heads[view, layer, self.head]).T
 
+    def similarity(self, of_level: Cosines) -> Float[np.ndarray, "src tgt"]:
+        """Return (1 + cosine) / 2 of the word vectors of its level, in the digits that are stored."""
+        cosine = of_level.cosine if self.compare == "cosine" else of_level.cosine_raw
+        # Rounding may leave a cosine just below -1.
+        return np.clip((1 + (1 - _stored(1 - cosine))) / 2, 0, 1)
+
     def links(
         self, block: PairBlocks, views: Sequence[View], options: MatchSettings
     ) -> tuple[np.ndarray, Float[np.ndarray, " link"]] | None:
+        """Return what `linked` gives of a pair's blocks."""
+        return self.linked(self.matrix(block, views), options)
+
+    def linked(
+        self, matrix: Float[np.ndarray, "src tgt"], options: MatchSettings
+    ) -> tuple[np.ndarray, Float[np.ndarray, " link"]] | None:
         """Return links, shape (link, 2), and the similarity of each; None where the layer cannot see every word."""
-        matrix = self.matrix(block, views)
         if np.isnan(matrix).any():
             return None
         links = np.argwhere(link_mask(matrix, self.method, settings=options))

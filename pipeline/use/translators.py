@@ -126,8 +126,6 @@ def open_translator(
         raise PipelineError(message)
     settings = found or Params()
     loaded = load_spec(spec, settings.extract, pair=languages, say=say)
-    # A pair that is too long is left out, counted and told of: the library need not say it too.
-    loaded.tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
     methods = tuple(method for method in METHODS if method in settings.align.methods)
     return Opened(name, languages, spec, settings.extract, methods, settings.align.method_settings, loaded)
 

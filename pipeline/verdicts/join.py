@@ -83,10 +83,7 @@ def _joined_errors(folder: Path, translators: Sequence[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def tally(claims: Sequence[Claim]) -> list[str]:
-    """Return one line a question: how many of its deciding claims have each verdict."""
-    lines = []
-    for question in QUESTIONS:
-        verdicts = Counter(claim.verdict for claim in claims if (claim.question, claim.role) == (question, "decides"))
-        lines.append(f"{question.replace('_', ' ')}: " + ", ".join(f"{n} {word}" for word, n in verdicts.items()))
-    return lines
+def tally(claims: Sequence[Claim]) -> str:
+    """Return how many of the deciding claims have each verdict, most first."""
+    verdicts = Counter(claim.verdict for claim in claims if claim.role == "decides")
+    return f"{verdicts.total()} verdicts, {', '.join(f'{n} {word}' for word, n in verdicts.most_common())}"

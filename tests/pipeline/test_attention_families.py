@@ -189,6 +189,34 @@ def test_joint_attention_of(family, positions, tokenizer, tmp_path):
             assert attention.std() > 1e-4, "attention that is uniform would prove nothing"
 
 
+@pytest.mark.parametrize("family", JOINT)
+def test_word_vectors_of_one_level_are_those_of_a_whole_pass(family, tokenizer, tmp_path):
+    from transformers import AutoConfig, AutoModel
+
+    from pipeline.attention.joint import JointReader
+    from pipeline.attention.load import load_translator
+
+    torch.manual_seed(0)
+    AutoModel.from_config(AutoConfig.for_model(family, **JOINT[family])).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    reader = JointReader(load_translator(str(tmp_path), reads="joint", device="cpu", dtype="float64"), "continue")
+    blocks = _read(reader)
+    examples = [reader.tokenise(_pair(*texts, pair_id)) for pair_id, texts in enumerate(TEXTS)]
+    layers = [reader.translator.model.get_submodule(path) for path in reader.translator.capture.places(reader.translator.model).values()]  # fmt: skip
+    run = []
+    for number, layer in enumerate(layers, start=1):
+        layer.register_forward_hook(lambda *_, number=number: run.append(number))
+    for kind in ("together", "alone"):
+        for level in range(len(layers) + 1):
+            run.clear()
+            for block, found in zip(blocks, reader.cosines(examples, kind, level), strict=True):
+                np.testing.assert_allclose(found.cosine, block.cosine[kind][level], atol=1e-6)
+                np.testing.assert_allclose(found.cosine_raw, block.cosine_raw[kind][level], atol=1e-6)
+            assert set(run) == set(range(1, level + 1)), "no layer above the level is run"
+        spread = [np.abs(blocks[0].cosine[kind][level] - blocks[0].cosine[kind][level - 1]).max() for level in range(1, len(layers) + 1)]  # fmt: skip
+        assert min(spread) > 1e-4, "levels that are alike would prove nothing"
+
+
 def _save(family, settings, tokenizer, folder):
     """Save a tiny model of a family in its own class with a head, if it has one."""
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM

@@ -288,3 +288,13 @@ def test_norms_of_shared_values_equal_a_plain_loop(tokenizer, tmp_path):
         assert whole.shape == (n, n)
         np.testing.assert_allclose(block.norm_heads[1, number], _pool(by_head, tgt, src).transpose(2, 0, 1), rtol=1e-5)
         np.testing.assert_allclose(block.norm[1, number], _pool(whole, tgt, src), rtol=1e-5)
+
+
+def test_batches_over_one_another_give_the_same_shards(tokenizer, tmp_path):
+    from pipeline.attention.engine import write_shards
+
+    reader = _reader(_save("llama", tokenizer, tmp_path / "model"), tokenizer, dtype="float32", norms=True)
+    write = {"tokens_per_batch": 32, "advance": lambda n: None, "heads_pairs": 2}
+    plain, ahead = (write_shards(reader, PAIRS, tmp_path / f"{over}", **write, overlap=over) for over in (False, True))
+    assert plain == ahead
+    assert plain[2] == len(PAIRS)

@@ -290,3 +290,13 @@ def test_word_vectors_of_a_language_model_are_refused(tokenizer, tmp_path):
         PipelineError, match=r"reads: word vectors are those of cross or joint.*reads prompt; leave it out"
     ):
         word_vectors(translator, None)
+
+
+def test_all_levels_at_once_as_on_a_card():
+    from pipeline.attention import states
+
+    points = list(torch.randn(3, 2, 4 + 5 + 3, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(1)))
+    one_by_one, at_once = states._one_by_one(points, 4), states._at_once(points, 4)
+    for plain, whole in zip(one_by_one, at_once, strict=True):
+        assert plain.shape == whole.shape == (2, 3, 4, 5)
+        torch.testing.assert_close(whole, plain, rtol=1e-12, atol=1e-12)

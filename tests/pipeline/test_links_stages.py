@@ -101,7 +101,10 @@ def test_stages_run_as_scripts(user: Project) -> None:
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     saw, kept = done.stderr.splitlines()
     assert saw.startswith("corpus: words.pretokenised: auto: en is running text (0 of ")
-    assert (done.stdout, kept) == ("", "corpus: kept 5 pairs of 5 looked at (dropped: none)")
+    assert (done.stdout, kept) == (
+        "",
+        "corpus: kept 5 pairs of 5 looked at (dropped: none): reports/metrics/corpus.json",
+    )
     user.write(sample={"n_pairs": 0})
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -136,9 +136,14 @@ def _elsewhere_finding(own: pd.DataFrame) -> str:
 def _schedule_findings(schedules: pd.DataFrame) -> Iterator[str]:
     deepest = schedules[schedules["depth"] == (20 if (schedules["depth"] == 20).any() else schedules["depth"].max())]
     last = deepest["layer"].max()
-    shown = [layer for layer in (1, last // 2, last) if layer >= 1]
-    means = deepest.assign(ratio=deepest["step"] / deepest["reg"]).groupby("layer")[["reg", "ratio"]].mean()
-    told = [f"{means.loc[k, 'reg']:.2g} with steps of {means.loc[k, 'ratio']:.2g} reg (layer {k})" for k in shown]
+    shown = [int(layer) for layer in (1, last // 2, last) if layer >= 1]
+    means = (
+        deepest.assign(ratio=deepest["step"] / deepest["reg"])
+        .groupby("layer")[["reg", "ratio"]]
+        .mean()
+        .to_dict("index")
+    )
+    told = [f"{means[k]['reg']:.2g} with steps of {means[k]['ratio']:.2g} reg (layer {k})" for k in shown]
     yield f"The reg of a trained schedule, mean over seeds: {', '.join(told)}."
 
 
@@ -149,7 +154,7 @@ def _loop_findings(loops: pd.DataFrame) -> Iterator[str]:
         tied = rows[rows["model"] == "tied"].groupby("loops")["loss"]
         apart = _geometric(rows[rows["model"] == "untied"]["loss"])
         told = _listed(f"{loss:.2g} at {count}" for count, loss in ((count, _geometric(part)) for count, part in tied))
-        yield f"Loss of one layer by loops, n = {n}: {told}; layers apart {apart:.2g}."
+        yield f"Loss of one layer by loops, n = {n!s}: {told}; layers apart {apart:.2g}."
 
 
 def _geometric(values: pd.Series) -> float:
