@@ -17,6 +17,7 @@ setup: .venv/ready  ## make .venv with every package at its pinned version
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet -c constraints.txt torch==2.13.0
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	sh .ci/chromium
 	touch .venv/ready
 
 lock: setup  ## write constraints.txt anew from what a fresh set-up would resolve to; needs the network

@@ -57,6 +57,31 @@ def conventions() -> str:
     )
 
 
+def effects() -> str:
+    """Return the headline numbers of the demo's translators under each convention."""
+    import json
+
+    found = json.loads((ROOT / "reports/results/conventions.json").read_text(encoding="utf-8"))
+    rows = []
+    for translator in found["corrected"]:
+        of = {name: found[name][translator] for name in found if translator in found[name]}
+        for quantity in ("correspondence", "pointing", "plan_correlation"):
+            for view in found["corrected"][translator][quantity]:
+                cells = {name: one[quantity][view] for name, one in of.items()}
+                rows.append([translator, f"{WORDS[quantity]}, {view}", *(_best(cells.get(name)) for name in found)])
+        for source in ("attention", "embedding"):
+            cells = [f"{100 * of[name]['aer'][source]:.1f}" if name in of else "not run" for name in found]
+            rows.append([translator, f"alignment error % ({source}), half B", *cells])
+    return table(["translator", "number", *(f"`{name}`" for name in found)], rows)
+
+
+WORDS = {"correspondence": "score", "pointing": "pointing", "plan_correlation": "correlation with the exact plan"}
+
+
+def _best(cell: dict | None) -> str:
+    return "not run" if cell is None else f"{cell['value']:.3f} (layer {cell['layer']})"
+
+
 def families() -> str:
     """Return the model families that are read, and those that are refused with the reason."""
     from pipeline.attention.families import FAMILIES
@@ -103,7 +128,7 @@ def commands() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    made.__name__: made for made in (glossary, controls, questions, conventions, families, methods, commands)
+    made.__name__: made for made in (glossary, controls, questions, conventions, effects, families, methods, commands)
 }
 
 

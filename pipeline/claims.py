@@ -82,8 +82,8 @@ class Limit:
         What it was measured on.
     seed : int or None
         First seed; None where nothing is random.
-    group : {"paper", "errata", "software", ""}
-        Of the certificate: a statement of the paper, an erratum, or a check of our software.
+    group : {"paper", "follows", "errata", "software", ""}
+        Of the certificate: a statement of the paper, what follows from it, an erratum, or a check of our software.
     """
 
     value: float | str

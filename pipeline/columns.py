@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+FIGURE1_ID = -1
+"""`pair_id` of the sentence of the paper's Figure 1, which is no row of a source and enters no score."""
 _ENDS = ("value", "low", "high", "n_pairs")
 _EFFECT = ("effect", "low", "high", "p")
 

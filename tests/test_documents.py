@@ -4,6 +4,7 @@ A block that needs the network or minutes has a line before it, `<!-- not run: w
 targets and options must exist all the same.
 """
 
+import importlib.util
 import os
 import re
 import shlex
@@ -148,6 +149,23 @@ def _text(cell):
     """Return what a cell shows: pictures, warnings and counts of runs aside."""
     found = [out.get("data", {}).get("text/plain", "") for out in cell.get("outputs", [])]
     return [text for text in found if text and "Figure" not in text]
+
+
+def test_tables_of_the_code_are_whole():
+    spec = importlib.util.spec_from_file_location("docs_hooks", ROOT / ".ci" / "docs_hooks.py")
+    hooks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hooks)
+    marks = [name for path in DOCUMENTS for name in hooks.MADE.findall(path.read_text(encoding="utf-8"))]
+    assert sorted(set(marks)) == sorted(hooks.TABLES)
+    for name in marks:
+        made = hooks.on_page_markdown(f"before <!-- made: {name} --> after")
+        assert made.startswith("before ") and made.endswith(" after") and len(made) > 100, name
+        widths = {
+            row.replace("\\|", "").count("|")
+            for row in made.splitlines()
+            if row.startswith("| ") and name != "commands"
+        }
+        assert len(widths) <= 1, name
 
 
 @pytest.mark.slow

@@ -312,9 +312,20 @@ def attention_by_convention(
     pair: PairBlocks, views: Sequence[View], convention: Convention
 ) -> Float[np.ndarray, "view layer tgt src"]:
     """Return the blocks as a convention pools them: stored sums, or means over the tokens of a key word."""
+    return _pooled(pair.attention, pair, views, convention)
+
+
+def heads_by_convention(
+    pair: PairBlocks, views: Sequence[View], convention: Convention
+) -> Float[np.ndarray, "view layer head tgt src"] | None:
+    """Return the same of every head, None where heads are not kept."""
+    return None if pair.heads is None else _pooled(pair.heads, pair, views, convention)
+
+
+def _pooled(blocks: np.ndarray, pair: PairBlocks, views: Sequence[View], convention: Convention) -> np.ndarray:
     if convention.key_tokens == "sum":
-        return pair.attention
-    return mean_over_tokens(pair.attention, views=views, src_pieces=pair.src_pieces, tgt_pieces=pair.tgt_pieces)
+        return blocks
+    return mean_over_tokens(blocks, views=views, src_pieces=pair.src_pieces, tgt_pieces=pair.tgt_pieces)
 
 
 def as_scored(

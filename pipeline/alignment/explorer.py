@@ -1,8 +1,8 @@
 """What a page may show of single sentences: words, maps, plans and scores; an artefact of its own, never in git."""
 
-import base64
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +10,19 @@ import pandas as pd
 from jaxtyping import Float, UInt8
 
 from pipeline._output import SCHEMA, replacing, whole_file, write_json
-from pipeline.alignment.collect import Pass, attention_by_convention
-from pipeline.alignment.inputs import Split
-from pipeline.alignment.results import Metrics, Places, plain, write_metrics
+from pipeline.alignment.collect import Pass, attention_by_convention, heads_by_convention
+from pipeline.alignment.inputs import Figure1, Split
+from pipeline.alignment.results import Metrics, Places, example_of, plain, write_metrics
 from pipeline.attention.store import PairBlocks
 from pipeline.conventions import Convention
 from pipeline.corpus.gold import GoldPair
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.pharaoh import GoldLinks, SomeLinks
+from pipeline.packing import packed
 
 Words = tuple[tuple[str, ...], tuple[str, ...]]
+FINE, COARSE = 255, 85
+"""Steps of the root of a mass: of maps, and of the many maps of single heads. The first is a multiple of the second."""
 
 
 @dataclass(frozen=True)
@@ -36,47 +39,57 @@ class Wanted:
         Dictionary links.
     gold : mapping of (source words, target words) to GoldLinks
         Hand-made links by words: the text that is shown need not be the gold set.
+    figure1 : Figure1 or None
+        The sentence that stands before them, where there is one.
     """
 
     pairs: Sequence[SentencePair]
     n_selected: int
     links: Mapping[int, SomeLinks]
     gold: Mapping[Words, GoldLinks]
+    figure1: Figure1 | None = None
+
+    def with_figure1(self, trained: Split) -> "tuple[Wanted, Iterable[PairBlocks]]":
+        """Return all that is wanted as pairs, and the blocks in their order, with every head's where they are kept."""
+        if self.figure1 is None:
+            return self, trained.with_heads
+        own = self.figure1
+        links = {**self.links, own.pair.pair_id: own.links}
+        blocks = chain(own.split.with_heads, trained.with_heads)
+        return replace(self, pairs=[own.pair, *self.pairs], links=links, figure1=None), blocks
 
     @classmethod
     def of(
-        cls, pairs: Sequence[SentencePair], n_shown: int, links: Mapping[int, SomeLinks], gold: Iterable[GoldPair]
+        cls,
+        pairs: Sequence[SentencePair],
+        n_shown: int,
+        links: Mapping[int, SomeLinks],
+        gold: Iterable[GoldPair],
+        figure1: Figure1 | None = None,
     ) -> "Wanted":
         """Return the first of the pairs, with dictionary links, and hand-made ones where the words are those of a set."""
         by_words = {(item.pair.src_words, item.pair.tgt_words): item.links for item in gold}
-        return cls(pairs[:n_shown], len(pairs), links, by_words)
+        return cls(pairs[:n_shown], len(pairs), links, by_words, figure1)
 
 
-def pack(attention: Float[np.ndarray, "*lead tgt src"]) -> UInt8[np.ndarray, "*lead tgt src"]:
-    """Return masses in [0, 1] as 255 times their square root, rounded: wrong by at most 0.004, and less where small.
+def pack(mass: Float[np.ndarray, "*lead tgt src"], steps: int = FINE) -> UInt8[np.ndarray, "*lead tgt src"]:
+    """Return masses in [0, 1] as their square root in steps, rounded: wrong by at most 1 / steps, less where small.
 
     Examples
     --------
     >>> pack(np.array([0.0, 0.01, 0.25, 1.0]).reshape(1, 1, 2, 2)).ravel().tolist()
     [0, 26, 128, 255]
     """
-    return np.rint(255 * np.sqrt(np.clip(attention, 0.0, 1.0))).astype(np.uint8)
-
-
-def sparse(plan: Float[np.ndarray, "view layer tgt src"]) -> list[list[list[list[int | float]]]]:
-    """Return the entries of every plan that hold mass, `[view][layer][[tgt, src, mass], ...]`, to four decimals."""
-    return [
-        [[[*map(int, at), round(float(block[tuple(at)]), 4)] for at in np.argwhere(block > 0)] for block in layers]
-        for layers in plan
-    ]
+    return np.rint(steps * np.sqrt(np.clip(mass, 0.0, 1.0))).astype(np.uint8)
 
 
 def explore(wanted: Wanted, trained: Split, scores: pd.DataFrame, convention: Convention) -> dict:
     """Return the content of explorer.json of one translator.
 
-    `pairs` holds the words and links of every sentence; `maps` one entry beside each: attention (base64 of `pack`,
-    axes view, layer, tgt, src), the plan (`sparse`) and the convention's score by view and layer (None without links),
-    or None where the translator did not read the pair.
+    `pairs` holds the words and links of every sentence; `maps` one entry beside each, or None where the translator did
+    not read it: `blocks` (`packed` bytes of `pack`; axes attention or plan, view, layer, tgt, src), `heads` (the same with
+    `COARSE` steps; axes view, layer, head, tgt, src; None where they are not kept) and the convention's `score` by view
+    and layer (None without links).
 
     Parameters
     ----------
@@ -89,13 +102,16 @@ def explore(wanted: Wanted, trained: Split, scores: pd.DataFrame, convention: Co
     convention : Convention
         How blocks are pooled, and which score is told.
     """
-    walk = Pass(trained.views, trained.manifest["n_layers"], trained.manifest["levels"], convention, seed=0)
+    walk = _walk(trained, convention)
+    wanted, blocks = wanted.with_figure1(trained)
     by_pair = dict(iter(scores.groupby("pair_id")[convention.score]))
     ids = {pair.pair_id for pair in wanted.pairs}
     maps: dict[int, dict] = {}
-    for block in trained.blocks if ids else ():
+    n_heads = 0
+    for block in blocks if ids else ():
         if block.pair_id in ids:
             maps[block.pair_id] = _map(block, by_pair.get(block.pair_id), walk)
+            n_heads = n_heads if block.heads is None else block.heads.shape[2]
         # Blocks come in the order of the pairs: nothing is read beyond the last one wanted.
         if block.pair_id == wanted.pairs[-1].pair_id or len(maps) == len(ids):
             break
@@ -106,10 +122,30 @@ def explore(wanted: Wanted, trained: Split, scores: pd.DataFrame, convention: Co
             for view in trained.views
         ],
         "layers": trained.manifest["n_layers"],
+        "heads": n_heads,
         "n_selected": wanted.n_selected,
         "pairs": [_entry(pair, wanted) for pair in wanted.pairs],
         "maps": [maps.get(pair.pair_id) for pair in wanted.pairs],
     }
+
+
+def figure1_example(figure1: Figure1, convention: Convention) -> dict:
+    """Return the sentence of the paper's Figure 1 as `results.example_of` does a pair of the corpus."""
+    (block,) = figure1.split.blocks
+    walk = _walk(figure1.split, convention)
+    pooled = replace(block, attention=attention_by_convention(block, walk.views, convention))
+    return example_of(pooled, figure1.pair, figure1.links, walk)
+
+
+def with_figure1(metrics: Metrics, figure1: Figure1 | None, pair: int | None, convention: Convention) -> Metrics:
+    """Return the metrics with that sentence for Figure 1, where there is one and `report.pair` names no other."""
+    if figure1 is None or pair is not None:
+        return metrics
+    return replace(metrics, example=figure1_example(figure1, convention))
+
+
+def _walk(split: Split, convention: Convention) -> Pass:
+    return Pass(split.views, split.manifest["n_layers"], split.manifest["levels"], convention, seed=0)
 
 
 def _entry(pair: SentencePair, wanted: Wanted) -> dict:
@@ -126,10 +162,11 @@ def _entry(pair: SentencePair, wanted: Wanted) -> dict:
 
 def _map(block: PairBlocks, scores: pd.Series | None, walk: Pass) -> dict:
     attention = attention_by_convention(block, walk.views, walk.convention)
+    heads = heads_by_convention(block, walk.views, walk.convention)
     shape = len(walk.views), walk.n_layers
     return {
-        "attention": base64.b64encode(pack(attention).tobytes()).decode("ascii"),
-        "plan": sparse(walk.plans(block.cost)),
+        "blocks": packed(pack(np.stack([attention, walk.plans(block.cost)])).tobytes()),
+        "heads": None if heads is None else packed(pack(heads, COARSE).tobytes()),
         "score": None if scores is None else scores.to_numpy().reshape(shape).round(4).tolist(),
     }
 

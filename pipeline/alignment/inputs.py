@@ -7,8 +7,9 @@ from pathlib import Path
 from pipeline.attention.store import PairBlocks, read_blocks, read_manifest
 from pipeline.conventions import View, view_of
 from pipeline.corpus.gold import GoldPair
-from pipeline.corpus.pairs import SentencePair
+from pipeline.corpus.pairs import SentencePair, read_pairs
 from pipeline.corpus.pharaoh import GoldLinks, SomeLinks
+from pipeline.lexicon.links import read_links
 
 
 class StoredBlocks:
@@ -88,6 +89,39 @@ class GoldSet:
         """
         links = {item.pair.pair_id: item.links for item in gold}
         return cls(name, gold[0].languages, links, Split.read(folder), [item.pair for item in gold])
+
+
+@dataclass(frozen=True)
+class Figure1:
+    """The sentence of the paper's Figure 1, which is looked at and enters no score.
+
+    Attributes
+    ----------
+    pair : SentencePair
+        The sentence and its translation.
+    links : int array, shape (link, 2)
+        Dictionary links, source word then target word.
+    split : Split
+        Its blocks, by the trained weights.
+    """
+
+    pair: SentencePair
+    links: SomeLinks
+    split: Split
+
+    @classmethod
+    def read(cls, corpus: Path, links: Path, blocks: Path) -> "Figure1 | None":
+        """Return the pair with links and blocks from `figure1` in each folder, None where the corpus has no such pair.
+
+        Raises
+        ------
+        PipelineError
+            If a stage that makes one of them has not run.
+        """
+        for pair in read_pairs(corpus / "figure1.parquet"):
+            own = read_links(links / "figure1.parquet")[pair.pair_id]
+            return cls(pair, own, Split.read(blocks / "figure1"))
+        return None
 
 
 @dataclass(frozen=True)

@@ -80,9 +80,13 @@ def measure(
         "extraction": {key: value for key, value in inputs.trained.manifest.items() if key != "shards"},
         "signature": signature(inputs, settings, convention, rule),
     }
-    shown = plan.rules.walk.example(inputs.trained.blocks, sample, _row_of(example, inputs.pairs, sample))
+    walk = plan.rules.walk
+    shown = walk.example(inputs.trained.blocks, sample, _row_of(example, inputs.pairs, sample))
     scored = score_table(added, every, names(views))
-    return Metrics(tables, example_of(shown, inputs.pairs, sample, plan.rules.walk), scored, summary)
+    position = next(i for i, pair in enumerate(inputs.pairs) if pair.pair_id == shown.pair_id)
+    links = sample.links[sample.ids.index(shown.pair_id)]
+    figure1 = example_of(shown, inputs.pairs[position], links, walk, position=position)
+    return Metrics(tables, figure1, scored, summary)
 
 
 def _check_all_kept(inputs: Inputs) -> None:

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline._output import SCHEMA, replacing, whole_file, write_json, write_text
-from pipeline.alignment.collect import Pass, Sample
+from pipeline.alignment.collect import Pass
 from pipeline.alignment.scores import SCORES
 from pipeline.alignment.transport import level_of
 from pipeline.attention.store import PairBlocks
 from pipeline.columns import TRANSLATOR
 from pipeline.conventions import View
 from pipeline.corpus.pairs import SentencePair
+from pipeline.corpus.pharaoh import SomeLinks
 from pipeline.failures import Failure, leave_mark, write_failure
 
 DIGITS = 6
@@ -125,14 +126,16 @@ def headline(summary: dict) -> dict:
     return numbers
 
 
-def example_of(blocks: PairBlocks, pairs: Sequence[SentencePair], sample: Sample, walk: Pass) -> dict:
+def example_of(
+    blocks: PairBlocks, pair: SentencePair, links: SomeLinks, walk: Pass, *, position: int | None = None
+) -> dict:
     """Return the pair of Figure 1 as plain numbers: blocks by view and layer, and the plan beside each layer.
 
-    Matrices are (tgt, src). `position` is the pair's place among the selected pairs, `cost_level` the level
-    of the cost that the plan of a layer is made from, in the states of the view's own step.
+    Matrices are (tgt, src). `position` is the pair's place among the selected pairs, None for a sentence that is not
+    of the corpus; `cost_level` the level of the cost that the plan of a layer is made from, in the states of the
+    view's own step.
     """
-    position = next(i for i, pair in enumerate(pairs) if pair.pair_id == blocks.pair_id)
-    pair, layers = pairs[position], range(1, walk.n_layers + 1)
+    layers = range(1, walk.n_layers + 1)
     return {
         "pair_id": pair.pair_id,
         "position": position,
@@ -140,7 +143,7 @@ def example_of(blocks: PairBlocks, pairs: Sequence[SentencePair], sample: Sample
         "tgt_text": pair.tgt_text,
         "src_words": list(pair.src_words),
         "tgt_words": list(pair.tgt_words),
-        "links": sample.links[sample.ids.index(pair.pair_id)].tolist(),
+        "links": links.tolist(),
         "attention": _by_view(blocks.attention, walk.views, layers),
         "plan": _by_view(walk.plans(blocks.cost), walk.views, layers),
         "cost_level": {str(layer): level_of(layer) for layer in layers},

@@ -79,23 +79,24 @@ def check_links(links: Links, *, n_src: int, n_tgt: int, where: str = "links") -
 
 
 def mean_over_tokens(
-    attention: Float[np.ndarray, "view layer tgt src"],
+    attention: Float[np.ndarray, "view layer *head tgt src"],
     *,
     views: Sequence[View],
     src_pieces: Float[np.ndarray, " src"],
     tgt_pieces: Float[np.ndarray, " tgt"],
-) -> Float[np.ndarray, "view layer tgt src"]:
+) -> Float[np.ndarray, "view layer *head tgt src"]:
     """Return blocks with the mean over the tokens of a seen word in place of their sum (paper and notebook).
 
     Stored blocks hold the sum over the tokens of the key word, whose side the view says.
     """
+    words = attention.shape[-2:]
     pieces = np.stack(
         [
-            np.broadcast_to(tgt_pieces[:, None] if view.key_side == "tgt" else src_pieces[None, :], attention.shape[2:])
+            np.broadcast_to(tgt_pieces[:, None] if view.key_side == "tgt" else src_pieces[None, :], words)
             for view in views
         ]
     )
-    return attention / pieces[:, None]
+    return attention / pieces.reshape(len(views), *(1,) * (attention.ndim - 3), *words)
 
 
 def unit_source_words(attention: Float[np.ndarray, "*lead tgt src"]) -> Float[np.ndarray, "*lead tgt src"]:

@@ -118,7 +118,7 @@ def extract(
             tokens_per_batch=settings.tokens_per_batch,
             advance=lambda n: bar.advance(job, n),
             heads_pairs=settings.heads_pairs,
-            overlap=translator.device.type == "cuda",
+            overlap=opened.on_card,
         )
     if n_read == 0:
         message = (
@@ -147,11 +147,14 @@ class Opened:
         What a manifest says of it, whatever it reads.
     exact : callable
         Makes the reader in float32, if this one computes in 16 bits.
+    on_card : bool
+        Whether the model is on a GPU, so that other work can go on beside it.
     """
 
     reader: Reader
     about: dict
     exact: Callable[[], Reader] | None
+    on_card: bool = False
 
     def precision(self, pairs: Sequence[SentencePair]) -> dict:
         """Return `precision` for the manifest, of what computes in 16 bits only."""
@@ -185,7 +188,8 @@ def open_translator(
     about = _about(name, spec, settings, translator, reader, control, split)
     about["conventions"] |= translator.languages.told
     about["conventions"] |= {"convention": convention.signature(), "heads": "mean", "sentence": sentence}
-    return Opened(reader, about, None if translator.half is None else lambda: build(replace(translator, half=None)))
+    exact = None if translator.half is None else lambda: build(replace(translator, half=None))
+    return Opened(reader, about, exact, on_card=translator.device.type == "cuda")
 
 
 def compare_precision(reader: Reader, exact: Reader, pairs: Sequence[SentencePair]) -> dict:

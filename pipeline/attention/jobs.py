@@ -11,6 +11,8 @@ from pipeline.errors import PipelineError
 from pipeline.params import Extract
 
 _GOLD = "gold-"
+FIGURE1 = "figure1"
+"""The split of the sentence of the paper's Figure 1."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,11 @@ class Job:
     Attributes
     ----------
     split : str
-        The folder of the blocks: a control's name, with a number from its second seed on, or `gold-SET`.
+        The folder of the blocks: a control's name, with a number from its second seed on, `gold-SET`, or `figure1`.
     control : str
         Which weights.
     settings : Extract
-        With the seed of this draw, and how many pairs keep every head: all of a gold set.
+        With the seed of this draw, and how many pairs keep every head: all but for the corpus.
     pairs : sequence of SentencePair
     languages : str
         Of the sentences, source-target.
@@ -59,8 +61,18 @@ class Job:
             raise PipelineError(message) from None
 
 
-def jobs(settings: Extract, pairs: Sequence[SentencePair], gold: Sequence[GoldPair], languages: str) -> list[Job]:
-    """Return what is to be read, the corpus (in its languages) first, if there is any; a gold set with trained weights."""
+def jobs(
+    settings: Extract,
+    pairs: Sequence[SentencePair],
+    gold: Sequence[GoldPair],
+    languages: str,
+    *,
+    figure1: Sequence[SentencePair] = (),
+) -> list[Job]:
+    """Return what is to be read, the corpus (in its languages) first, if there is any.
+
+    Gold sets, and the sentence of the paper's Figure 1 where there is one, are read with the trained weights.
+    """
     found = [
         Job(split, control, settings.model_copy(update={"seed": seed}), pairs, languages)
         for split, control, seed in (settings.splits if pairs else ())
@@ -68,6 +80,9 @@ def jobs(settings: Extract, pairs: Sequence[SentencePair], gold: Sequence[GoldPa
     for name, own in by_set(gold).items():
         all_heads = settings.model_copy(update={"heads_pairs": len(own)})
         found.append(Job(f"{_GOLD}{name}", "trained", all_heads, [item.pair for item in own], own[0].languages))
+    if figure1:
+        all_heads = settings.model_copy(update={"heads_pairs": len(figure1)})
+        found.append(Job(FIGURE1, "trained", all_heads, figure1, languages))
     return found
 
 

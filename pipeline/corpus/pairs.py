@@ -44,7 +44,7 @@ def write_pairs(
 ) -> int:
     """Write the pairs, in the order given, as a Parquet file; the same pairs give the same bytes.
 
-    Returns how many there were; some thousands are held at once. `splitters` says what split source and target, in the
+    Returns how many there were; at most 65,536 are held at once. `splitters` says what split source and target, in the
     metadata of the file; it is asked when the first pairs have come.
     """
     pairs, n = iter(pairs), 0

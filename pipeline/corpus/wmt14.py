@@ -84,8 +84,11 @@ class Wmt14Rows:
         )
         yield from map(self._pair, self._table.read(rows))
 
-    def stream(self) -> Iterator[tuple[int, str, str]]:
-        """Yield row number, source and target text of every row in the order of the dataset; nothing of it is kept.
+    def stream(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, str, str]]:
+        """Yield row number, source and target text of the rows `start` to before `stop`, in the order of the dataset.
+
+        Nothing of them is kept. Workers that share the rows take ranges that begin with a file, where they can
+        (`RemoteParquet.stream`).
 
         Raises
         ------
@@ -93,7 +96,7 @@ class Wmt14Rows:
             If the hub cannot be read, or a row has not both languages.
         """
         self._say("corpus: its rows are read in their order, as far as they are wanted; nothing but the pairs is kept")
-        yield from map(self._pair, self._table.stream())
+        yield from map(self._pair, self._table.stream(start, stop))
 
     def _pair(self, row: tuple[int, object]) -> tuple[int, str, str]:
         number, value = row

@@ -135,7 +135,7 @@ def _tell(written: Written, into: Path | None, say: Callable[[str], None]) -> No
     steps = [f"cd {into}"] * bool(into) + [f". {activate}"] * (activate.is_file() and not shutil.which("dvc"))
     say(f"next: {' && '.join([*steps, 'dvc repro'])}, then open {where / 'reports/index.html'}")
     if into:
-        say("      git commit -m 'A run of my own' keeps the results: dvc puts them into git's index")
+        say("      git add -A && git commit -m 'A run of my own' keeps its results; data/ stays out of git")
     else:
         say(
             "      it changes results that git tracks: `git switch -c my-run` before, or init --into FOLDER, keeps them apart"

@@ -19,7 +19,7 @@ OF_THE_DEMO = (
 def copy_project(target: Path) -> None:
     """Copy the project of this folder as last committed, on a branch named after the copy, without the demo's results.
 
-    In the copy `dvc repro` puts what it made into git's index, so that `git commit` keeps a run.
+    In the copy `dvc repro` puts dvc.lock into git's index by itself, and asks nobody to.
 
     Parameters
     ----------

@@ -112,7 +112,7 @@ class Params(Block):
             )
         if self.sample.n_pairs is None and self.corpus.source == "wmt14":
             refuse("sample.n_pairs: a number for corpus.source: wmt14, which has millions, but it is None; write one")
-        if self.sample.n_pairs is not None and self.report.pair >= self.sample.n_pairs:
+        if self.sample.n_pairs is not None and (self.report.pair or 0) >= self.sample.n_pairs:
             refuse(f"report.pair: below sample.n_pairs ({self.sample.n_pairs}), but it is {self.report.pair}")
         if self.extract.keep == "sums":
             self._check_stored()
@@ -131,7 +131,7 @@ class Params(Block):
             "align.plan_pairs": (self.align.plan_pairs, STORED),
             "extract.heads_pairs": (self.extract.heads_pairs, STORED),
             "report.explorer_pairs": (self.report.explorer_pairs, SHOWN),
-            "report.pair": (self.report.pair, SHOWN - 1),
+            "report.pair": (self.report.pair or 0, SHOWN - 1),
         }
         for key, (value, most) in limits.items():
             if value > most:

@@ -113,5 +113,5 @@ class Studies(Block):
 class Report(Block):
     """What the page shows of single sentences."""
 
-    pair: Annotated[int, Field(ge=0)] = 0
+    pair: Annotated[int, Field(ge=0)] | None = None
     explorer_pairs: Annotated[int, Field(ge=0)] = 40

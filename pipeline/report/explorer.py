@@ -11,13 +11,14 @@ import numpy as np
 from markupsafe import Markup
 
 from pipeline._output import read_object
+from pipeline.columns import FIGURE1_ID
 from pipeline.errors import PipelineError
 from pipeline.report.metrics import TranslatorMetrics
 from pipeline.report.wording import SCORES, count, reason
 
 BUDGET = 900_000
 """Characters of the explorer's data; pairs that do not fit are left out and counted."""
-KEYS = ("layers", "maps", "n_selected", "pairs", "views")
+KEYS = ("heads", "layers", "maps", "n_selected", "pairs", "views")
 RTL = frozenset(["ar", "arc", "ckb", "dv", "fa", "he", "iw", "ks", "ps", "sd", "syr", "ug", "ur", "yi"])
 """Languages that are written from right to left."""
 
@@ -31,12 +32,14 @@ class Explorer:
     pairs : list of dict
         Words, dictionary links, hand-made links; in the order of the corpus.
     translators : list of dict
-        Name, views, number of layers; of every pair the packed attention, plans and score (None where it was not read);
+        Name, views, number of layers and heads; of every pair the packed maps and score (None where it was not read);
         the corpus beside them.
     n_wanted, n_selected : int
         Pairs asked for, and pairs that there are.
     example : int or None
         Number of the pair of Figure 1 among them.
+    n_heads : int
+        The first so many pairs have the maps of single heads.
     """
 
     pairs: list[dict] = field(default_factory=list)
@@ -44,6 +47,12 @@ class Explorer:
     n_wanted: int = 0
     n_selected: int = 0
     example: int | None = None
+    n_heads: int = 0
+
+    @property
+    def n_corpus(self) -> int:
+        """How many of the pairs are of the corpus: the sentence of the paper's Figure 1 is not."""
+        return sum(pair["id"] != FIGURE1_ID for pair in self.pairs)
 
     def as_json(self) -> Markup:
         """Return the data for a script element: whatever the corpus holds, it cannot end the element."""
@@ -80,37 +89,61 @@ def read_explorer(
                 f"run `dvc repro --force align@{name}`"
             )
             raise PipelineError(message)
-    shrunk = {name: [packed(entry) for entry in one["maps"]] for name, one in read.items()}
-    sizes = [
-        len(json.dumps(entry)) + sum(len(json.dumps(maps[k])) for maps in shrunk.values())
-        for k, entry in enumerate(first["pairs"])
-    ]
-    fits = int((np.cumsum(sizes) <= budget).sum())
-    shown = [_translator(t, read[t.name], shrunk[t.name][:fits]) for t in translators]
+    fits, n_heads = fitting(first["pairs"], [one["maps"] for one in read.values()], budget)
+    shown = [_translator(t, read[t.name], trimmed(read[t.name]["maps"], fits, n_heads)) for t in translators]
     ids = [entry["id"] for entry in first["pairs"][:fits]]
     chosen = translators[0].example["pair_id"]
     example = ids.index(chosen) if chosen in ids else None
-    return Explorer(first["pairs"][:fits], shown, n_wanted, first["n_selected"], example)
+    return Explorer(first["pairs"][:fits], shown, n_wanted, first["n_selected"], example, n_heads)
 
 
-def packed(entry: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return attention as it is, and of every plan one flat list: tgt, src, 255 times the root of the mass."""
-    if entry is None:
-        return None
-    plans = [
-        [[part for tgt, src, mass in plan for part in (tgt, src, round(255 * mass**0.5))] for plan in layers]
-        for layers in entry["plan"]
+Maps = Sequence[Mapping[str, Any] | None]
+
+
+def fitting(pairs: Sequence[Mapping], maps: Sequence[Maps], budget: int) -> tuple[int, int]:
+    """Return how many pairs fit into so many characters, and how many of these with the maps of single heads.
+
+    Parameters
+    ----------
+    pairs : sequence of mapping
+        Words and links.
+    maps : sequence of sequence of mapping or None
+        By translator, beside each pair, as `pipeline.alignment.explorer.explore` writes them.
+    budget : int
+        Pairs come first, then heads.
+
+    Examples
+    --------
+    >>> pair, maps = {"src": ["a"]}, {"blocks": "x" * 60, "heads": "x" * 200, "score": None}
+    >>> fitting([pair, pair, pair], [[maps, maps, None]], 500)
+    (3, 1)
+    """
+    size = np.array([len(json.dumps(pair)) + sum(_size(one[k]) for one in maps) for k, pair in enumerate(pairs)])
+    fits = int((size.cumsum() <= budget).sum())
+    heads = np.array([sum(_size(one[k], heads=True) - _size(one[k]) for one in maps) for k in range(fits)])
+    with_heads = (heads.cumsum() <= budget - size[:fits].sum()) & (heads > 0)
+    return fits, int(np.logical_and.accumulate(with_heads).sum())
+
+
+def _size(maps: Mapping[str, Any] | None, *, heads: bool = False) -> int:
+    return len(json.dumps(maps and {**maps, "heads": maps["heads"] if heads else None}))
+
+
+def trimmed(maps: Maps, fits: int, n_heads: int) -> list[Mapping[str, Any] | None]:
+    """Return the maps of the first pairs, those of single heads for fewer of them."""
+    return [
+        entry and {**entry, "heads": entry["heads"] if k < n_heads else None} for k, entry in enumerate(maps[:fits])
     ]
-    return {"attention": entry["attention"], "plan": plans, "score": entry["score"]}
 
 
-def _translator(t: TranslatorMetrics, one: Mapping[str, Any], maps: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
+def _translator(t: TranslatorMetrics, one: Mapping[str, Any], maps: Maps) -> dict[str, Any]:
     skipped = {name: n for name, n in t.extraction.get("skipped", {}).items() if n}
     lost = ", ".join(f"{count(n)} {reason(name)}" for name, n in sorted(skipped.items()))
     return {
         "name": t.name,
         "views": one["views"],
         "layers": one["layers"],
+        "heads": one["heads"],
         "maps": list(maps),
         "score": SCORES[t.score].name,
         "corpus": [_corpus(t, view, t.score, "trained", ("value", "low", "high")) for view in t.views],

@@ -249,11 +249,10 @@ def _has(claims: Sequence[Claim], verdict: str) -> bool:
 def _counted(claims: Sequence[Claim], verdict: str, section: str) -> Entry:
     """Return the number of statements with one verdict."""
     some = [claim for claim in claims if claim.verdict == verdict]
-    statements = " ".join(claim.statement for claim in some)
     if verdict in UNDECIDABLE:
-        return Entry(MARKS[verdict], "not measured", "", "", "", "", some[0].why, f"#{section}", statements)
+        return Entry(MARKS[verdict], "not measured", "", "", "", "", some[0].why, f"#{section}", "")
     total = f"{len(some)} of {len(claims)}"
-    return Entry(MARKS[verdict], verdict, total, "", "statements", "", "", f"#{section}", statements)
+    return Entry(MARKS[verdict], verdict, total, "", "statements", "", "", f"#{section}", "")
 
 
 def _entry(claim: Claim, figures: Collection[str]) -> Entry:

@@ -16,6 +16,7 @@ from pipeline._output import replacing, write_text
 from pipeline.claims import Claim
 from pipeline.claims_file import read_claims, read_questions
 from pipeline.conventions import label_of
+from pipeline.packing import packed
 from pipeline.params import Params
 from pipeline.report import matrix
 from pipeline.report.explorer import Explorer, direction, linked_words, read_explorer, script_json
@@ -40,7 +41,7 @@ from pipeline.report.wording import count, listed
 from pipeline.study_file import read_studies
 
 PROJECT = "attention-transport"
-EXPLORER = ("explorer_state", "explorer_maps", "explorer_pointing", "explorer")
+EXPLORER = ("unpack", "explorer_state", "explorer_maps", "explorer_pointing", "explorer")
 """Its script, in the order in which the parts need each other."""
 
 
@@ -184,12 +185,15 @@ def _page(
         basis=_basis(params, translators),
         demo_translators=[t.name for t in translators if t.spec.is_demo],
         legend=text("verdicts", "legend", interval=translators[0].interval),
-        figures=script_json({stem: {"csv": one.data, "panels": one.drawing.lines} for stem, one in pictures.items()}),
+        figures=script_json(
+            {stem: {"csv": packed(one.data.encode()), "panels": one.drawing.lines} for stem, one in pictures.items()}
+        ),
         glossary=glossary(),
         parameters_hash=made.parameters_hash(params),
         version=version(PROJECT),
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
-        scripts={"page": _script("page"), "explorer": [_script(name) for name in EXPLORER]},
+        scripts={name: _script(name) for name in ("unpack", "page")}
+        | {"explorer": [_script(name) for name in EXPLORER[1:]]},
         **content,
     )
 
@@ -241,7 +245,7 @@ def _made(params: Params, translators: Sequence[TranslatorMetrics], metrics: Pat
     manifests = {t.name: t.extraction for t in translators}
     return {
         "parameters": made.parameters_yaml(params),
-        "conventions": [made.conventions_table(t) for t in translators],
+        "conventions": [made.conventions_table(translators)],
         "models": made.models_table(manifests, params),
         "data": made.data_table(params, selection, links),
         "dropped": made.dropped_table(translators, manifests, selection, links),

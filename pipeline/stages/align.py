@@ -5,9 +5,9 @@ from pathlib import Path
 import typer
 
 from pipeline.alignment.added_file import read_added
-from pipeline.alignment.explorer import Wanted, explore, write_all
+from pipeline.alignment.explorer import Wanted, explore, with_figure1, write_all
 from pipeline.alignment.gold_sets import doubts
-from pipeline.alignment.inputs import GoldSet, Inputs, Split
+from pipeline.alignment.inputs import Figure1, GoldSet, Inputs, Split
 from pipeline.alignment.measure import measure
 from pipeline.alignment.results import Places, told, write_failed
 from pipeline.conventions import convention_of
@@ -23,9 +23,8 @@ CORPUS, LINKS, BLOCKS, SUMS = (Path("data") / folder for folder in ("corpus", "l
 
 def main(name: str) -> None:
     """Write `reports/metrics/translators/NAME`, `data/scores/NAME.parquet` and `data/explorer/NAME`."""
-    params = load_params()
+    params, places = load_params(), Places.of(name)
     check_translator(params, name)
-    places = Places.of(name)
     if failure := read_failure(BLOCKS / name / FILE) or read_failure(SUMS / name / FILE):
         say(f"align@{name}: nothing to measure, since {failure.stage} failed")
         return write_failed(failure, places)
@@ -35,7 +34,7 @@ def main(name: str) -> None:
 
 def align(params: Params, name: str, places: Places) -> None:
     """Measure one translator, whose blocks are there."""
-    only_sums, convention = params.extract.keep == "sums", convention_of(params.convention)
+    only_sums, convention, shows = params.extract.keep == "sums", convention_of(params.convention), params.report
     pairs, gold = read_pairs(CORPUS / "pairs.parquet"), read_gold(CORPUS / "gold.parquet")
     links, blocks = read_links(LINKS / "links.parquet"), (SUMS if only_sums else BLOCKS) / name
     inputs = Inputs(
@@ -48,10 +47,11 @@ def align(params: Params, name: str, places: Places) -> None:
         link_policy=params.lexicon.policy,
         min_links=params.sample.min_links,
     )
-    added = read_added(blocks / "added.npz") if only_sums else None
-    metrics = measure(inputs, params.align, convention=convention, example=params.report.pair, added=added)
-    wanted = Wanted.of(pairs, params.report.explorer_pairs, links, gold)
-    write_all(metrics, explore(wanted, inputs.trained, metrics.scores, convention), places)
+    added, figure1 = read_added(blocks / "added.npz") if only_sums else None, Figure1.read(CORPUS, LINKS, BLOCKS / name)
+    metrics = measure(inputs, params.align, convention=convention, example=shows.pair or 0, added=added)
+    wanted = Wanted.of(pairs, shows.explorer_pairs, links, gold, figure1)
+    shown = explore(wanted, inputs.trained, metrics.scores, convention)
+    write_all(with_figure1(metrics, figure1, shows.pair, convention), shown, places)
     for line in (f"{told(metrics)}: {places.metrics}", *(f"warning: {doubt}" for doubt in doubts(metrics.summary))):
         say(f"align@{name}: {line}")
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline._output import SCHEMA, replacing, write_json
+from pipeline.corpus.figure1 import figure1_pairs
 from pipeline.corpus.gold import read_gold_sets, write_gold
 from pipeline.corpus.pairs import write_pairs
 from pipeline.corpus.pretokenised import describe
@@ -15,7 +16,7 @@ FACTS = Path("reports/metrics/corpus.json")
 
 
 def main() -> None:
-    """Write pairs.parquet, gold.parquet (nothing in it without a gold set), and what was kept and dropped."""
+    """Write pairs.parquet, gold.parquet and figure1.parquet (either may hold nothing), and what was kept and dropped."""
     params = load_params()
     corpus, sample, pretokenised = params.corpus, params.sample, params.words.pretokenised
     source = open_source(corpus, method=sample.method, track=track("reading the source"), say=say)
@@ -25,6 +26,7 @@ def main() -> None:
     with replacing("data/corpus") as folder:
         n_pairs = write_pairs(folder / "pairs.parquet", chosen, splitters=lambda: selection.splitters)
         write_gold(folder / "gold.parquet", gold)
+        write_pairs(folder / "figure1.parquet", figure1_pairs(corpus.src_lang, corpus.tgt_lang))
     if pretokenised == "auto":
         say(f"corpus: {describe(selection.sides)}")
     facts = selection.about()

@@ -19,7 +19,7 @@ CORPUS, BLOCKS, WORK = Path("data/corpus"), Path("data/attention"), Path("work")
 
 
 def main(name: str) -> None:
-    """Write `data/attention/NAME/trained`, a folder a control and seed, and `gold-SET` a gold set."""
+    """Write `data/attention/NAME/trained`, a folder a control and seed, `gold-SET` a gold set, and `figure1`."""
     params = load_params()
     check_translator(params, name)
     with going_on(f"extract@{name}", partial(leave_mark, BLOCKS / name), say):
@@ -32,7 +32,8 @@ def extract_all(params: Params, name: str, target: Path) -> None:
     spec, pair, found = params.translators[name], params.corpus.pair, {}
     convention, gold = convention_of(params.convention), read_gold(CORPUS / "gold.parquet")
     pairs, splitters = read_pairs(CORPUS / "pairs.parquet"), unusual_splitters(CORPUS / "pairs.parquet")
-    for job in jobs(params.extract, [] if params.extract.keep == "sums" else pairs, gold, pair):  # else for stage sums
+    own_pairs = [] if params.extract.keep == "sums" else pairs  # for the stage sums
+    for job in jobs(params.extract, own_pairs, gold, pair, figure1=read_pairs(CORPUS / "figure1.parquet")):
         src, tgt = job.languages.split("-")
         read_as = partial(model_text, convention=convention, tool=params.words.lemmas, src_lang=src, tgt_lang=tgt)
         own = spec.for_pair(job.languages, pair)
@@ -40,9 +41,7 @@ def extract_all(params: Params, name: str, target: Path) -> None:
         with job.named():
             found[job.split] = extract(
                 name,
-                own,
-                job.settings,
-                texts,
+                *(own, job.settings, texts),
                 control=job.control,
                 split=job.split,
                 languages=job.languages,

@@ -16,7 +16,7 @@ FACTS = Path("reports/metrics/links.json")
 
 
 def main() -> None:
-    """Write links.parquet, those of a shuffled dictionary beside them, and what is to be said about the links."""
+    """Write links.parquet, beside it shuffled.parquet and figure1.parquet, and what is to be said about the links."""
     params = load_params()
     corpus, policy, lemmas = params.corpus, params.lexicon.policy, params.words.lemmas
     pairs = read_pairs("data/corpus/pairs.parquet")
@@ -27,6 +27,7 @@ def main() -> None:
     )
     linked = link_pairs(pairs, look_up, policy=policy, track=track("linking words", len(pairs)))
     shuffled = link_pairs(pairs, control, policy=policy, needed=False)
+    figure1 = link_pairs(read_pairs("data/corpus/figure1.parquet"), look_up, policy=policy, needed=False)
     summary = summarise(linked, lexicon, policy=policy, lemmas=lemmas, min_links=params.sample.min_links)
     for name, gold in by_set(read_gold("data/corpus/gold.parquet")).items():
         if gold[0].languages != corpus.pair:
@@ -40,6 +41,7 @@ def main() -> None:
     with replacing("data/links") as folder:
         write_links(folder / "links.parquet", linked, policy=policy, lemmas=lemmas)
         write_links(folder / "shuffled.parquet", shuffled, policy=policy, lemmas=lemmas)
+        write_links(folder / "figure1.parquet", figure1, policy=policy, lemmas=lemmas)
     write_json(FACTS, {"schema": SCHEMA, **summary})
     say(
         f"links: {summary['n_links']} links; {summary['n_pairs_used']} of {len(pairs)} pairs have at least "

@@ -14,7 +14,8 @@ def main() -> None:
     if linked := borrow(named_paths(load_params(check_paths=False)).values(), Path()):
         say(f"sources: read where they lie, in the project: {', '.join(linked)}")
     params = load_params()
-    failed = [name for name in params.translators if read_failure(Path("data/attention") / name / FILE)]
+    places = (Path("data/attention"), Path("data/sums"))
+    failed = [name for name in params.translators if any(read_failure(place / name / FILE) for place in places)]
     for name in failed:
         say(f"sources: {name} failed the last time and is tried again")
     again = attempts(Path("work/attempts.json"), failed)

@@ -51,8 +51,8 @@ def propositions(*, seed: int = 0, statements: Statements = PRINTED) -> Finding:
     rows, cols = 0.4 * size * torch.randn(2, N_ALMOST, 6, generator=generator, dtype=torch.float64)
     matrix = plan + rows[:, :, None] + cols[:, None]
     tested = (
-        ("proposition_d4", "A half sweep of Sinkhorn keeps S_eps within S_3eps, eps < 1/3 (value: largest eps after / eps)."),
-        ("proposition_d5", "In S_eps, mu(q,q') <= 4 eps, q' the next q of Sinkhorn, eps < 1/4 (value: largest mu / eps)."),
+        ("proposition_d4", r"A half sweep of Sinkhorn keeps $S_\varepsilon$ within $S_{3\varepsilon}$, $\varepsilon < 1/3$ (value: largest $\varepsilon$ after over before)."),
+        ("proposition_d5", r"In $S_\varepsilon$, $\mu(q, q') \le 4\varepsilon$, $q'$ the next $q$ of Sinkhorn, $\varepsilon < 1/4$ (value: largest $\mu / \varepsilon$)."),
     )  # fmt: skip
     claims = []
     for (name, text), statement, factor in zip(
@@ -141,8 +141,8 @@ def lemma_d6_holds(*, depth: int, seeds: range, statements: Statements = PRINTED
         [
             claim(
                 "lemma_d6",
-                "Of the first l iterates some is in S_eps, eps^2 = 3 n exp(3r/lambda) r / l (value: largest error of a sum "
-                "/ eps, where eps is below the error of the start).",
+                r"Of the first $\ell$ iterates some is in $S_\varepsilon$, $\varepsilon^2 = 3 n e^{3r/\lambda} r / \ell$ "
+                r"(value: largest error of a sum over $\varepsilon$, where that is below the error of the start).",
                 reference="Appendix D, Lemma D.6",
                 group="paper",
                 setting={
@@ -176,15 +176,17 @@ def our_inequalities(reg: float, *, seed: int = 0, statements: Statements = PRIN
     rows, cols = statements.sums(log_mass(cost, near, reg=weight))
     sides = {
         "sums_bound_distance": (
-            "If all sums of M are within eps of m, relatively, mu(M1, 1) and mu(M'1, 1) are at most log((1+eps)/(1-eps)).",
+            r"If all sums of $M$ are within $\varepsilon$ of $m$, relatively, $\mu(M 1, 1)$ and $\mu(M^\top 1, 1)$ are at most "
+            r"$\log\frac{1 + \varepsilon}{1 - \varepsilon}$.",
             Inequality(torch.cat([rows.left, cols.left]), torch.cat([rows.right, cols.right])),
         ),
         "scalings_near_optimum": (
-            "For M = diag(p) Q diag(q), max(mu(p,p*), mu(q,q*)) <= max(mu(M1,1), mu(M'1,1)) / (1 - eta).",
+            r"For $M = \mathrm{diag}(p)\,Q\,\mathrm{diag}(q)$, $\max(\mu(p, p^*), \mu(q, q^*)) \le "
+            r"\frac{\max(\mu(M 1, 1), \mu(M^\top 1, 1))}{1 - \eta}$.",
             statements.scalings(cost, near, optimum, reg=weight),
         ),
         "positive_matrix_contracts": (
-            "A positive matrix contracts: mu(Qa, Qb) <= eta mu(a, b).",
+            r"A positive matrix contracts: $\mu(Q a, Q b) \le \eta\,\mu(a, b)$.",
             statements.contracts(-cost / weight - 1.0, noise[0], noise[1]),
         ),
     }
@@ -195,7 +197,7 @@ def _ours(name: str, statement: str, both: Inequality, weight: float, seed: int)
     """Return the verdict on one of our inequalities."""
     return claim(
         name,
-        f"{statement} Value: largest left / right - 1.",
+        f"{statement} Value: largest left over right, less 1.",
         reference="ours; docs/theory.md, section 3",
         group="software",
         setting={"n": 6, "reg": weight, "matrices": N_RANDOM},

@@ -102,8 +102,8 @@ def verdict(name: str, measured: Measured, setting: Setting, seeds: range) -> Cl
     if not bool(tested.any()):
         return claim(
             name,
-            "Theorem D.1, with r as printed, bounds the Hilbert distance within the layers of this run (value: log10 of the "
-            "depth from which it speaks, smallest over problems; limit: log10 of the run's).",
+            r"Theorem D.1, with $r$ as printed, bounds the Hilbert distance within the layers of this run (value: "
+            r"$\log_{10}$ of the depth from which it speaks, smallest over problems; limit: that of the run's).",
             reference="Theorem D.1",
             group="paper",
             setting={**setting, **where},
@@ -114,8 +114,8 @@ def verdict(name: str, measured: Measured, setting: Setting, seeds: range) -> Cl
         )
     return claim(
         name,
-        "Where the depth condition of Theorem D.1, with r as printed, is met and its bound is below the distance of the "
-        "start, the bound holds (value: largest distance / bound).",
+        "Where the depth condition of Theorem D.1, with $r$ as printed, is met and its bound is below the distance of the "
+        "start, the bound holds (value: largest distance over bound).",
         reference="Theorem D.1",
         group="paper",
         setting={**setting, **where},
@@ -129,10 +129,10 @@ def _useful(measured: Measured, setting: Setting, seeds: range) -> Claim:
     """Return whether the bound says something at a depth that a computer can reach."""
     return claim(
         "theorem_d1_useful_depth",
-        "The bound of Theorem D.1 falls below 1 at a depth that a computer can reach (value: log10 of it, smallest over "
-        "problems).",
+        r"The bound of Theorem D.1 falls below 1 at a depth that a computer can reach (value: $\log_{10}$ of it, "
+        "smallest over problems).",
         reference="Theorem D.1",
-        group="paper",
+        group="follows",
         setting=setting,
         value=float(measured.promise.log_useful_depth.min()) / LN10,
         threshold=REACHABLE_LOG10_DEPTH,

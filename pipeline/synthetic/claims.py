@@ -16,13 +16,13 @@ from pipeline._output import SCHEMA, write_json, write_text
 from pipeline.errors import PipelineError
 
 Verdict = Literal["holds", "fails", "vacuous"]
-Group = Literal["paper", "errata", "software"]
+Group = Literal["paper", "follows", "errata", "software"]
 Setting = Mapping[str, object]
 NOISE = 1e-12  # digits of smaller numbers are rounding, and differ from one processor to the next
 N_DIGITS = 10
 INTERVAL = {"low": 0.1, "median": 0.5, "high": 0.9}
 RULES = ("value <= threshold", "value >= threshold")
-GROUPS: tuple[Group, ...] = ("paper", "errata", "software")
+GROUPS: tuple[Group, ...] = ("paper", "follows", "errata", "software")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Claim:
     id : str
         Stable name.
     statement : str
-        What is claimed, so that a verdict can be read alone.
+        What is claimed, so that a verdict can be read alone; mathematics as LaTeX between dollar signs.
     reference : str
         Where the statement comes from.
     setting : mapping
@@ -46,9 +46,9 @@ class Claim:
         Vacuous: it says nothing about any case that was run, so nothing was tested.
     seed : int, optional
         First seed of the random problems; None where nothing is random.
-    group : {"paper", "errata", "software"}, optional
-        In the certificate: what the paper states and what follows about its construction; what is wrong in print
-        (or was in these pages), with what holds instead; checks of our arithmetic. None in other files of metrics.
+    group : {"paper", "follows", "errata", "software"}, optional
+        In the certificate: what the paper states; what follows about its construction; what is wrong in print (or was
+        in these pages), with what holds instead; checks of our arithmetic. None in other files of metrics.
     """
 
     id: str

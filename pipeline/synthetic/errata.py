@@ -34,7 +34,7 @@ def two_radii(reg: float, *, seeds: range, radius: Callable[..., Tensor] = scali
         [
             claim(
                 "theorem_d1_two_radii",
-                "r in Theorem D.1, over scalings, is r in its proof, over dual variables (value: largest quotient).",
+                "$r$ in Theorem D.1, over scalings, is $r$ in its proof, over dual variables (value: largest quotient).",
                 reference="Theorem D.1; Appendix E",
                 group="errata",
                 setting={"n": 8, "dim": 3, "reg": reg, "problems": len(seeds), "median_r": medians},
@@ -60,8 +60,8 @@ def lemma_step(*, seeds: range, lemma: Callable[..., LemmaD6] = lemma_d6) -> Fin
         [
             claim(
                 "lemma_d6_step_any_n",
-                "The step of Lemma D.6 is the same for every n and every input, as the paper says of its parameters (value: "
-                "largest step / smallest step).",
+                "The step of Lemma D.6 is the same for every $n$ and every input, as the paper says of its parameters (value: "
+                "largest step over smallest).",
                 reference="Appendix D, Lemma D.6",
                 group="errata",
                 setting={"n": list(STEP_SIZES), "dim": 3, "reg": LOOSE_REG, "problems": len(seeds)},
@@ -83,7 +83,8 @@ def lemma_unit(*, depth: int, seeds: range, lemma: Callable[..., LemmaD6] = lemm
         [
             claim(
                 "lemma_d6_any_unit",
-                "Lemma D.6 holds in any unit of cost (value: largest error of a sum / eps, as in lemma_d6).",
+                "Lemma D.6 holds in any unit of cost (value: largest error of a sum over "
+                r"$\varepsilon$, as in Lemma D.6).",
                 reference="Appendix D, Lemma D.6; eq. 21",
                 group="errata",
                 setting={
@@ -128,8 +129,8 @@ def equation_21(reg: float, *, seeds: range, hessian: Callable[..., Tensor] = pr
         columns.append((ends[0] - ends[1]) / (2.0 * width))
     measured, printed = torch.stack(columns, dim=2), hessian(cost, duals, reg=reg)
     texts = {
-        "equation_21_hessian": ("is as printed, without a factor 1/lambda", printed),
-        "equation_21_hessian_with_reg": ("is 1/lambda times what is printed", printed / reg),
+        "equation_21_hessian": (r"is as printed, without a factor $1/\lambda$", printed),
+        "equation_21_hessian_with_reg": (r"is $1/\lambda$ times what is printed", printed / reg),
     }
     return Finding(
         [
@@ -181,7 +182,7 @@ def rate_beyond_two(
         [
             claim(
                 name,
-                f"Beyond gamma = 2 lambda the factor a layer is {text} (value: 90th percentile of the difference).",
+                rf"Beyond $\gamma = 2\lambda$ the factor a layer is {text} (value: 90th percentile of the difference).",
                 reference="docs/theory.md, section 3",
                 group="errata",
                 setting={**setting, "fits": len(errors), "depth": depth},

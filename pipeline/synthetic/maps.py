@@ -104,7 +104,7 @@ def same_weights(
         claims.append(
             claim(
                 f"scaling_quadratic_{name}",
-                f"{what} of a layer, counted, grows as n^2 (value: distance of the exponent from 2 over the last two n).",
+                f"{what} of a layer, counted, grows as $n^2$ (value: distance of the exponent from 2 over the last two $n$).",
                 reference="softmax attention",
                 group="software",
                 setting=setting,
@@ -226,7 +226,7 @@ def higher_dimension(reg: float, *, seeds: range, construction: Construction = P
         ),
         claim(
             "higher_dimension_exact",
-            "With a small lambda, annealed over the layers, the largest share of each row is the exact matching "
+            r"With a small $\lambda$, annealed over the layers, the largest share of each row is the exact matching "
             "(value: share of points matched).",
             reference="eq. 1",
             group="paper",

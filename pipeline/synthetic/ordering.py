@@ -62,7 +62,8 @@ def _printed(n: int, plan: Callable[..., Tensor]) -> list[Claim]:
     return [
         claim(
             f"sorting_printed_{n}",
-            f"{order} are those of lambda = 0.1 with y = 0..n-1, cut to the digits printed (value: digits that differ).",
+            rf"{order} are those of $\lambda = 0.1$ with $y = 0, \ldots, n - 1$, cut to the digits printed (value: digits that "
+            "differ).",
             reference="sorting example",
             group="errata",
             setting={**setting, "depth": PRINTED_DEPTH},
@@ -71,7 +72,7 @@ def _printed(n: int, plan: Callable[..., Tensor]) -> list[Claim]:
         ),
         claim(
             f"sorting_printed_setting_{n}",
-            f"{order} are those of the setting in print, lambda = 0.005 with y = i/n (value: numbers that differ).",
+            rf"{order} are those of the setting in print, $\lambda = 0.005$ with $y_i = i/n$ (value: numbers that differ).",
             reference="sorting example",
             group="errata",
             setting={**setting, "reg": 0.005, "step_size": 0.01, "y": "i/n", "depth": 2000},
@@ -137,7 +138,7 @@ def _accuracy(table: pd.DataFrame) -> list[Claim]:
     claims = [
         claim(
             "sorting_1024",
-            "1,024 numbers, a permutation of i/n, come out in exact order (value: share of places right).",
+            "1,024 numbers, a permutation of $i/n$, come out in exact order (value: share of places right).",
             reference="section on sorting",
             group="paper",
             setting={"n": LARGE_N, "reg": float(large["reg"].min()), "depth": LARGE_DEPTH, "step_ratio": 2.0},
@@ -152,10 +153,10 @@ def _accuracy(table: pd.DataFrame) -> list[Claim]:
         claims.append(
             claim(
                 f"sorting_general_{schedule}",
-                f"{GENERAL_N} numbers in general position come out in exact order with a lambda {schedule} over the layers "
+                f"{GENERAL_N} numbers in general position come out in exact order with $\\lambda$ {schedule} over the layers "
                 "(value: smallest share of places right).",
                 reference="not in the paper" if schedule == "annealed" else "section on sorting",
-                group="paper",
+                group="follows" if schedule == "annealed" else "paper",
                 setting={
                     "n": GENERAL_N,
                     "numbers": ["uniform", "normal"],

@@ -206,10 +206,10 @@ def _rate_claims(rates: pd.DataFrame, setting: dict[str, object], seeds: range) 
     return [
         claim(
             "rate_is_geometric",
-            "The Hilbert distance decays geometrically rather than as 1/sqrt(l) (value: share of problems and step "
-            "ratios that a line in l fits better).",
-            reference="Theorem D.1 proves 1/sqrt(l)",
-            group="paper",
+            r"The Hilbert distance decays geometrically rather than as $1/\sqrt{\ell}$ (value: share of problems and step "
+            r"ratios that a line in $\ell$ fits better).",
+            reference=r"Theorem D.1 proves $1/\sqrt{\ell}$",
+            group="follows",
             setting={**setting, "fits": len(rates)},
             value=float(wins.mean()),
             threshold=0.99,
@@ -221,7 +221,7 @@ def _rate_claims(rates: pd.DataFrame, setting: dict[str, object], seeds: range) 
             "The factor a layer follows from the second singular value of the plan (value: 90th percentile of the "
             "relative error of its logarithm).",
             reference="not in the paper; docs/theory.md",
-            group="paper",
+            group="follows",
             setting={**setting, "fits": len(rates)},
             value=float(error.quantile(0.9)),
             threshold=0.1,
@@ -243,9 +243,9 @@ def _depth_claims(study: pd.DataFrame, setting: dict[str, object], seeds: range)
     return [
         claim(
             "best_step_ratio_is_2",
-            "Of the step ratios gamma/lambda tried, 2 needs the fewest layers (value: share of problems).",
+            r"Of the step ratios $\gamma/\lambda$ tried, 2 needs the fewest layers (value: share of problems).",
             reference="open question of the paper; docs/theory.md",
-            group="paper",
+            group="follows",
             setting={**setting, "step_ratios": sorted(set(study["step_ratio"].dropna()))},
             value=float(is_best.mean()),
             threshold=0.9,
@@ -254,10 +254,10 @@ def _depth_claims(study: pd.DataFrame, setting: dict[str, object], seeds: range)
         ),
         claim(
             "depth_twice_sinkhorn",
-            "At gamma = 2 lambda the layers needed are about twice Sinkhorn's sweeps (value: distance of the median "
+            r"At $\gamma = 2\lambda$ the layers needed are about twice Sinkhorn's sweeps (value: distance of the median "
             "quotient from 2).",
             reference="docs/theory.md",
-            group="paper",
+            group="follows",
             setting={**setting, "median_quotient": float(price.median())},
             value=float(abs(price.median() - 2.0)),
             threshold=0.25,

@@ -126,12 +126,12 @@ def _memory_row(reg: float, depth: int, example: Setting, construction: Construc
         memory, duals = state[:, at.src_memory : at.tgt_memory + 1], state[None, :n]
         plan = torch.exp(log_mass(cost, Duals(duals[..., at.src_memory], duals[..., at.tgt_memory]), reg=reg))
         setting = {**example, "step_size": step, "marginals": marginals}
-        where = "lambda log n" if power == 1 else "2 lambda log n"
-        total = "1/n" if power == 1 else "1/n^3"
+        where = r"$-\lambda \log n$" if power == 1 else r"$-2\lambda \log n$"
+        total = "$1/n$" if power == 1 else "$1/n^3$"
         claims += [
             claim(
                 f"memory_row_settles_{marginals}",
-                f"The free memory row settles at -{where} with {marginals} marginals.",
+                f"The free memory row settles at {where} with {marginals} marginals.",
                 reference="Theorem 3.1, as published",
                 group="errata",
                 setting=setting,
@@ -140,7 +140,7 @@ def _memory_row(reg: float, depth: int, example: Setting, construction: Construc
             ),
             claim(
                 f"free_row_sums_{marginals}",
-                f"With the free memory row and {marginals} marginals the rows of M sum to {total} in the limit.",
+                f"With the free memory row and {marginals} marginals the rows of $M$ sum to {total} in the limit.",
                 reference="Theorem 3.1, as published",
                 group="errata",
                 setting=setting,
@@ -188,7 +188,7 @@ def _printed_sign(state: Tensor, cost: Tensor, reg: float, seeds: range) -> Clai
     gradient = dual_gradient(cost, Duals(state[:, :n, at.src_memory], state[:, :n, at.tgt_memory]), reg=reg)
     return claim(
         "table_2_printed_sign",
-        "With B = +gamma I, as printed, the layers meet the marginals (value: largest error of a sum, of mass 1).",
+        r"With $B = +\gamma I$, as printed, the layers meet the marginals (value: largest error of a sum, of mass 1).",
         reference="Table 2",
         group="errata",
         setting={"n": n, "dim": 3, "reg": reg, "step_ratio": 1.0, "depth": PRINTED_SIGN_DEPTH, "problems": len(seeds)},

@@ -1,6 +1,5 @@
 """One offline page to look at pairs of one's own: the explorer of the report, without a run."""
 
-import json
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -20,7 +19,7 @@ from pipeline.conventions import CORRECTED, names
 from pipeline.corpus.pairs import SentencePair
 from pipeline.corpus.pretokenised import Pretokenised
 from pipeline.errors import PipelineError
-from pipeline.report.explorer import BUDGET, Explorer, direction, linked_words, packed
+from pipeline.report.explorer import BUDGET, Explorer, direction, fitting, linked_words, trimmed
 from pipeline.report.page import TEMPLATES
 from pipeline.report.render import EXPLORER
 from pipeline.use.align import blocks_of
@@ -78,11 +77,12 @@ def write_page(
         )
         raise PipelineError(message)
     shown = [_shown(opened, pairs, own) for opened, own in zip(translators, examples, strict=True)]
-    n = _fitting(shown)
+    n, n_heads = fitting(shown[0].pairs, [one.entry["maps"] for one in shown], BUDGET)
+    n = max(n, 1)  # so that there is something to see
     if n + len(given) - len(pairs) < len(texts):
         say(f"the page shows the first {n} pairs of {len(texts)}: more would make it too large")
-    entries = [{**one.entry, "maps": one.entry["maps"][:n]} for one in shown]
-    explorer = Explorer(shown[0].pairs[:n], entries, n_wanted=n, n_selected=n)
+    entries = [{**one.entry, "maps": trimmed(one.entry["maps"], n, n_heads)} for one in shown]
+    explorer = Explorer(shown[0].pairs[:n], entries, n_wanted=n, n_selected=n, n_heads=n_heads)
     links = [[(one.entry["name"], one.links[row]) for one in shown] for row in range(n)]
     try:
         write_text(out, _page(explorer, links, languages))
@@ -116,7 +116,9 @@ def _readable(
 
 def _shown(opened: Opened, pairs: Sequence[SentencePair], examples: Sequence[Example]) -> Shown:
     reader = opened.reader()
-    by_id = {block.pair_id: block for block in blocks_of(reader, examples, opened.settings.tokens_per_batch)}
+    by_id = {
+        block.pair_id: block for block in blocks_of(reader, examples, opened.settings.tokens_per_batch, heads=True)
+    }
     blocks = [by_id[pair.pair_id] for pair in pairs]
     manifest = {
         "views": names(reader.views),
@@ -136,22 +138,14 @@ def _shown(opened: Opened, pairs: Sequence[SentencePair], examples: Sequence[Exa
         "name": opened.name,
         "views": found["views"],
         "layers": n_layers,
-        "maps": [packed(one) for one in found["maps"]],
+        "heads": found["heads"],
+        "maps": found["maps"],
         "score": "",
         "corpus": [[[None] * 3 for _ in range(n_layers)] for _ in range(n_views)],
         "position": [[[None] for _ in range(n_layers)] for _ in range(n_views)],
         "skipped": "",
     }
     return Shown(entry, found["pairs"], links)
-
-
-def _fitting(shown: Sequence[Shown]) -> int:
-    """Return how many pairs fit: the first always does, so that there is something to see."""
-    sizes = [
-        len(json.dumps(entry)) + sum(len(json.dumps(one.entry["maps"][row])) for one in shown)
-        for row, entry in enumerate(shown[0].pairs)
-    ]
-    return max(1, int((np.cumsum(sizes) <= BUDGET).sum()))
 
 
 def _page(explorer: Explorer, links: list[list[tuple[str, str]]], languages: str) -> str:

@@ -133,6 +133,8 @@ def _started(folder: Path) -> dict:
         "stdout": subprocess.DEVNULL,
         "stderr": subprocess.DEVNULL,
         "start_new_session": True,
+        # A shell's background jobs ignore SIGINT, and so would all that they start.
+        "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     }
 
 

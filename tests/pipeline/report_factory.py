@@ -112,7 +112,7 @@ class Project:
             gold_sets=sets,
             link_policy="one_to_one",
         )
-        metrics = measure(inputs, self.params.align, example=self.params.report.pair)
+        metrics = measure(inputs, self.params.align, example=self.params.report.pair or 0)
         write_metrics(metrics, self.metrics / "translators" / name)
         by_words = {(p.src_words, p.tgt_words): gold[p.pair_id] for p in pairs if gold and p.pair_id in gold}
         wanted = Wanted(pairs[: self.params.report.explorer_pairs], len(pairs), links, by_words)

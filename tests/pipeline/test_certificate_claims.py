@@ -1,9 +1,10 @@
-"""Claims, verdicts and what is written: one file of claims in three groups, and the tables."""
+"""Claims, verdicts and what is written: one file of claims in four groups, and the tables."""
 
 import doctest
 import importlib
 import json
 import math
+import re
 
 import pandas as pd
 import pytest
@@ -12,11 +13,16 @@ import torch
 from otcore import squared_cost
 from pipeline.errors import PipelineError
 from pipeline.params import Certify
+from pipeline.report.mathematics import FORMULA, with_math
 from pipeline.synthetic.certify import certify, write_certificate
 from pipeline.synthetic.claims import GROUPS, Finding, claim, gaussian_clouds, merge, spread, stable, write
 from tests.pipeline.certificate_factory import small  # noqa: F401
 
 GROUP_OF = {
+    "follows": {
+        "best_step_ratio_is_2", "depth_twice_sinkhorn", "rate_is_geometric", "rate_matches_spectrum",
+        "sorting_general_annealed", "theorem_d1_useful_depth",
+    },
     "errata": {
         "equation_21_hessian", "equation_21_hessian_with_reg", "free_row_sums_uniform", "free_row_sums_unit",
         "lemma_d6_any_unit", "lemma_d6_step_any_n", "memory_row_settles_uniform", "memory_row_settles_unit",
@@ -84,7 +90,7 @@ def test_two_claims_of_one_id_and_claims_without_a_group_are_refused(tmp_path):
     with pytest.raises(PipelineError, match=r"claims: each id at most once, but 'x' is there twice; rename one"):
         write(merge([Finding([one()], {}), Finding([one()], {})]), tmp_path)
     with pytest.raises(
-        PipelineError, match=r"claims: each in one of paper, errata, software, but 'x' is in none; pass"
+        PipelineError, match=r"claims: each in one of paper, follows, errata, software, but 'x' is in none; pass"
     ):
         write(Finding([one(group=None)], {}), tmp_path)
     assert not list(tmp_path.iterdir())
@@ -118,6 +124,10 @@ def test_the_whole_certificate_in_small(small, tmp_path, project):
     for entry in entries.values():
         assert entry["verdict"] in ("holds", "fails", "vacuous")
         assert entry["statement"].endswith((".", ")"))
+        for text in (entry["statement"], entry["reference"]):
+            shown = with_math(text)
+            assert not re.search(r"[\\$]|merror", shown), f"a formula that is not set: {shown}"
+            assert not re.search(r"<=|\b(eps|lambda|gamma|sqrt|log10|exp)\b", FORMULA.sub("", text)), text
 
 
 @pytest.mark.parametrize("name", ["appendix", "bound", "claims", "errata", "maps", "ordering", "rates", "theorems"])

@@ -101,6 +101,7 @@ def test_rooms_import_only_to_their_left():
         "methods.py",
         "study_file.py",
         "migrate.py",
+        "packing.py",
         "params",
         "_messages.py",
         "_kept.py",

@@ -1,6 +1,7 @@
 """The page in a real browser: offline, silent, by pointer, by keys, in both directions, dark, printed, on a phone."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -9,12 +10,17 @@ from pipeline.params import Params
 from pipeline.report.render import build
 from tests.pipeline.report_factory import HOSTILE, SMALL, hostile, measured  # noqa: F401 - fixtures
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e .[browser]")
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make setup")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: make setup")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium, chromium-browser or google-chrome here"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 WIDE, PHONE = {"width": 1440, "height": 1000}, {"width": 390, "height": 844}
 
@@ -22,7 +28,7 @@ WIDE, PHONE = {"width": 1440, "height": 1000}, {"width": 390, "height": 844}
 @pytest.fixture(scope="module")
 def browser():
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
 
@@ -37,6 +43,21 @@ def plain(measured, tmp_path_factory):
     written["maps"][3] = None
     file.write_text(json.dumps(written))
     out = tmp_path_factory.mktemp("plain")
+    build(measured.project.params, measured.project.metrics, data, out)
+    return out / "index.html"
+
+
+@pytest.fixture(scope="module")
+def without_heads(measured, tmp_path_factory):
+    """A page whose last three pairs have no heads."""
+    data = tmp_path_factory.mktemp("data")
+    shutil.copytree(measured.project.data / "explorer", data / "explorer")
+    for file in data.glob("explorer/*/explorer.json"):
+        written = json.loads(file.read_text())
+        for entry in written["maps"][3:]:
+            entry["heads"] = None
+        file.write_text(json.dumps(written))
+    out = tmp_path_factory.mktemp("without_heads")
     build(measured.project.params, measured.project.metrics, data, out)
     return out / "index.html"
 
@@ -71,6 +92,7 @@ def visit(browser):
             ),
         )
         page.goto(file.as_uri() + fragment)
+        page.wait_for_selector("#explorer-app:not([hidden])")  # its data is unpacked after the page has loaded
         return page
 
     yield visit
@@ -81,6 +103,11 @@ def visit(browser):
 
 def cell(page, tgt, src, kind=0):
     return page.locator(".panel").nth(kind).locator(f'rect[data-tgt="{tgt}"][data-src="{src}"]')
+
+
+def readout_of(page, tgt, src):
+    cell(page, tgt, src).hover()
+    return float(re.search(r"attention ([\d.]+)", readout(page))[1])
 
 
 def readout(page):
@@ -144,7 +171,7 @@ def test_what_is_shown_stands_in_the_address_and_comes_back(plain, visit):
 
 
 @pytest.mark.parametrize(
-    "fragment", ["#x=", "#x=nobody/none", "#x=%E0%A4%A", "#x=1/mini-marian/output_step/99/maps/99-99"]
+    "fragment", ["#x=", "#x=nobody/none", "#x=%E0%A4%A", "#x=1/mini-marian/output_step/99/99/maps/99-99"]
 )
 def test_an_address_that_names_nothing_is_harmless(plain, visit, fragment):
     page = visit(plain, fragment)
@@ -166,8 +193,31 @@ def test_sentences_are_searched_and_sorted_and_chosen(plain, visit):
     assert options.all_inner_texts() == ["no sentence holds this"]
 
 
+def test_single_heads_are_shown_and_stand_in_the_address(plain, visit, measured):
+    page = visit(plain)
+    mean = readout_of(page, 2, 1)
+    page.get_by_role("combobox", name="head", exact=True).select_option(label="head 1")
+    assert "head 1" in page.locator(".where").inner_text() and "/4/1/maps" in page.url
+    one = readout_of(page, 2, 1)
+    page.get_by_role("combobox", name="head", exact=True).select_option(label="head 0")
+    other = readout_of(page, 2, 1)
+    assert one != other and mean == pytest.approx((one + other) / 2, abs=0.02)
+    again = visit(plain, f"#{page.url.partition('#')[2]}")
+    assert "head 0" in again.locator(".where").inner_text() and readout_of(again, 2, 1) == other
+    page.get_by_role("combobox", name="head", exact=True).select_option(label="mean over heads")
+    assert readout_of(page, 2, 1) == mean
+
+
+def test_a_pair_whose_heads_are_not_there_shows_the_mean_and_says_so(without_heads, visit):
+    page = visit(without_heads, "#x=10/mini-marian/output_step/2/1/maps")
+    assert "mean over heads" in page.locator(".where").inner_text()
+    assert "its single heads are not on the page" in page.locator(".where").inner_text()
+    assert page.get_by_role("combobox", name="head", exact=True).is_disabled()
+    assert "stored for the first 3." in page.locator("#explorer").inner_text()
+
+
 def test_a_pair_that_was_not_read_says_why(plain, visit):
-    page = visit(plain, "#x=10/mini-mbert/tgt_to_src/1/maps")
+    page = visit(plain, "#x=10/mini-mbert/tgt_to_src/1/mean/maps")
     assert "mini-mbert did not read this pair" in readout(page) and "1 too long" in readout(page)
     assert page.locator(".panel svg").count() == 0 and page.get_by_role("button", name="save CSV").is_disabled()
 
@@ -229,6 +279,16 @@ def test_a_figure_tells_its_values_to_pointer_and_keys_and_gives_them_as_a_file(
         figure.get_by_role("link", name="data as CSV").click()
     saved = caught.value.path().read_text(encoding="utf-8")
     assert saved == (plain.parent / "figures" / "figure5_mini-marian.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [WIDE, PHONE])
+def test_axe_finds_nothing_serious(plain, visit, viewport, scheme):
+    page = visit(plain, viewport=viewport, color_scheme=scheme)
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    found = axe.Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    serious = {one["id"]: one["nodes"][0]["html"][:200] for one in found if one["impact"] in ("serious", "critical")}
+    assert serious == {}
 
 
 def test_print_shows_the_state_and_opens_what_is_folded(plain, visit):

@@ -31,11 +31,20 @@ def test_views_layers_and_links_are_told(measured):
 
 def test_pairs_that_do_not_fit_are_left_out(measured):
     full = _read(measured)
-    small = _read(measured, budget=len(full.as_json()) // 2)
+    small = _read(measured, budget=len(full.as_json()) // 4)
     assert 0 < len(small.pairs) < len(full.pairs) == 6
     assert small.n_wanted == 6 and small.n_selected == 48
     assert [len(t["maps"]) for t in small.translators] == [len(small.pairs)] * 2
     assert _read(measured, budget=0).pairs == []
+
+
+def test_single_heads_give_way_before_pairs_do(measured):
+    full = _read(measured)
+    some = _read(measured, budget=int(0.7 * len(full.as_json())))
+    assert len(some.pairs) == 6 and 0 < some.n_heads < 6
+    for translator in some.translators:
+        assert [entry["heads"] is not None for entry in translator["maps"]] == [k < some.n_heads for k in range(6)]
+        assert all(entry["blocks"] for entry in translator["maps"])
 
 
 def test_translators_must_show_the_same_pairs(measured, tmp_path):
@@ -56,11 +65,8 @@ def test_what_is_packed_is_what_align_wrote(measured):
     explorer = _read(measured)
     marian, t = explorer.translators[0], measured.translators[0]
     assert len(explorer.as_json()) < 900_000
-    for packed, entry in zip(marian["maps"], written["maps"], strict=True):
-        assert packed["attention"] == entry["attention"] and packed["score"] == entry["score"]
-        flat, plan = packed["plan"][1][2], entry["plan"][1][2]
-        assert [[flat[k], flat[k + 1]] for k in range(0, len(flat), 3)] == [[tgt, src] for tgt, src, _ in plan]
-        assert [(byte / 255) ** 2 for byte in flat[2::3]] == pytest.approx([mass for *_, mass in plan], abs=0.004)
+    assert marian["maps"] == written["maps"] and marian["heads"] == written["heads"] == 2
+    assert explorer.n_heads == explorer.n_corpus == 6 and all(entry["heads"] for entry in marian["maps"])
     rows = t.curves[(t.curves["score"] == t.score) & (t.curves["view"] == "input_step")]
     wanted = rows[rows["control"] == "trained"]["value"].tolist()
     assert [row[0] for row in marian["corpus"][1]] == pytest.approx(wanted, abs=1e-4)

@@ -188,7 +188,7 @@ def _kill_a_worker(folder: Path, said: list[int]) -> None:
         with suppress(OSError):
             pid = int(path.split("/")[2])
             name = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if name.startswith(b"ray::") and f"SUMS_TEST={os.getpid()}".encode() in Path(path).read_bytes():
+            if name.startswith(b"ray::_ThereWorker") and f"SUMS_TEST={os.getpid()}".encode() in Path(path).read_bytes():
                 os.kill(pid, signal.SIGKILL)
                 said.append(pid)
                 return

@@ -1,6 +1,5 @@
 """A page for pairs of one's own: what the explorer of the report would show of them, offline, in one file."""
 
-import base64
 import json
 import re
 import shutil
@@ -11,6 +10,7 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.errors import PipelineError
+from pipeline.packing import unpacked
 
 SRC = ["The quick brown fox jumps over the lazy dog.", "A dog barks."]
 TGT = ["Le renard brun saute par-dessus le chien paresseux.", "Un chien aboie."]
@@ -53,12 +53,15 @@ def test_the_page_holds_what_the_reader_gives(opened, page):
     for shown, one in zip(data["translators"], opened, strict=True):
         for packed, found, pair in zip(shown["maps"], read(one, SRC, TGT), data["pairs"], strict=True):
             assert tuple(pair["src"]) == found.pair.src_words and tuple(pair["tgt"]) == found.pair.tgt_words
-            raw = np.frombuffer(base64.b64decode(packed["attention"]), dtype=np.uint8).astype(float)
-            masses = (raw / 255).reshape(found.attention.shape) ** 2
-            np.testing.assert_allclose(masses, found.attention, atol=0.005)
-            plan = np.array(packed["plan"][0][2]).reshape(-1, 3)
-            assert ((plan[:, 2] / 255) ** 2).sum() == pytest.approx(len(pair["tgt"]), rel=0.01), "a mass of 1 a word"
-            assert shown["layers"] == len(packed["plan"][0]) == len(shown["corpus"][0]) == len(shown["position"][0])
+            attention, plan = (np.frombuffer(unpacked(packed["blocks"]), np.uint8) / 255).reshape(
+                2, *found.attention.shape
+            ) ** 2
+            np.testing.assert_allclose(attention, found.attention, atol=0.005)
+            assert plan[0, 2].sum() == pytest.approx(len(pair["tgt"]), rel=0.01), "a mass of 1 a word"
+            assert shown["layers"] == plan.shape[1] == len(shown["corpus"][0]) == len(shown["position"][0])
+            heads = (np.frombuffer(unpacked(packed["heads"]), np.uint8) / 85) ** 2
+            heads = heads.reshape(*plan.shape[:2], shown["heads"], *plan.shape[2:])
+            np.testing.assert_allclose(heads.mean(2), found.attention, atol=0.012)
 
 
 def test_the_page_asks_no_network_and_keeps_text_as_text(opened, page, tmp_path):
@@ -127,7 +130,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium, chromium-browser or google-chrome here")
 def test_the_explorer_starts_in_a_browser(page):
     done = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()],
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--dump-dom", page.as_uri()],
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert "Pair 0, mini-marian, output step, layer 6 of 6" in done.stdout

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.claims import Claim
+from pipeline.report.mathematics import with_math
 from pipeline.report.matrix import Answer, claims_of, who
 from pipeline.report.page import Section, Table, has_text, text
 from pipeline.report.wording import marked
@@ -21,7 +22,7 @@ def section(answer: Answer) -> Section:
 def open_section(claims: Sequence[Claim]) -> Section:
     """Return what no verdict answers: claims that are undecided, untested or vacuous, each with its reason."""
     rows = [
-        [claim.statement, who(claim) or "–", marked(claim.verdict), claim.why or text("open", claim.verdict)]
+        [with_math(claim.statement), who(claim) or "–", marked(claim.verdict), claim.why or text("open", claim.verdict)]
         for claim in claims
         if claim.role == "decides" and claim.verdict in {"undecided", "untested", "not testable here", "vacuous"}
     ]

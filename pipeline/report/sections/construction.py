@@ -7,16 +7,18 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from pipeline._output import check_there
 from pipeline.claims import Claim, Limit
+from pipeline.report.mathematics import powers, with_math
 from pipeline.report.page import Block, Picture, Section, Table, caption, text
 from pipeline.report.sections import construction_figures as figures
 from pipeline.report.style import Layout, draw
 from pipeline.report.wording import MINUS, count, listed, marked, number, reason
 
-GROUPS = ("paper", "errata", "software")
+GROUPS = ("paper", "follows", "errata", "software")
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def limit_of(claim: Claim) -> Limit:
 def _decided(claim: Claim) -> str:
     """Return a claim in one sentence, with what was measured and the limit."""
     measured = f"Measured {_short(limit_of(claim).value)}, limit {_limit(claim)}."
-    return f"{marked(claim.verdict)}: {claim.statement} {measured}"
+    return Markup("{}: {} {}").format(marked(claim.verdict), with_math(claim.statement), measured)
 
 
 def _limit(claim: Claim) -> str:
@@ -138,8 +140,8 @@ def claims_table(claims: Sequence[Claim], caption: str) -> Table:
     rows = [
         [
             marked(claim.verdict),
-            claim.statement,
-            limit.reference,
+            with_math(claim.statement),
+            with_math(limit.reference),
             _short(limit.value),
             _limit(claim),
             "–" if limit.seed is None else str(limit.seed),
@@ -166,7 +168,7 @@ def settings_table(claims: Sequence[Claim], caption: str) -> Table:
 def _short(value: object) -> str:
     """Return three digits of a number; infinities are stored as text."""
     text = f"{value:.3g}" if isinstance(value, int | float) else str(value)
-    return text.replace("-", MINUS)
+    return powers(text).replace("-", MINUS)
 
 
 def _plain(value: object) -> str:

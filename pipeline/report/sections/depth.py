@@ -37,18 +37,17 @@ def pointing_block(t: TranslatorMetrics) -> Block:
         curves.picture(f"pointing_{t.name}", what, own[own["links"].isin(list(LINKS))]),
         words,
         f"reports/metrics/translators/{t.name}/pointing.csv",
-        more=[("Every layer, score and kind of links", _pointing_tables(t))],
+        more=[("Every layer and kind of links", _pointing_tables(t))],
     )
 
 
 def _pointing_tables(t: TranslatorMetrics) -> list[Table]:
     rows = t.evidence["pointing"]
     return [
-        all_layers(part, f"{SCORES[score]}, {LINKS[links]}, {view_of(view).label}.")
+        all_layers(part, f"{SCORES['pointing']}, {LINKS[links]}, {view_of(view).label}.")
         for links in LINKS
-        for score in SCORES
         for view in t.views
-        if not (part := rows[(rows["links"] == links) & (rows["score"] == score) & (rows["view"] == view)]).empty
+        if not (part := rows[(rows["links"] == links) & (rows["score"] == "pointing") & (rows["view"] == view)]).empty
     ]
 
 

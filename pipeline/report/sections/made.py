@@ -11,7 +11,7 @@ from pipeline._output import read_object, shown
 from pipeline.params import DEMO_PAIRS, Params, named_paths
 from pipeline.report.metrics import TranslatorMetrics
 from pipeline.report.page import Table, text
-from pipeline.report.wording import count, reason
+from pipeline.report.wording import count, listed, reason
 
 PAGE_PACKAGES = ("jinja2", "matplotlib", "pandas", "pyarrow", "seaborn")
 GIVEN = {"source_code": "source code", "target_code": "target code", "before_source": "before each source sentence:"}
@@ -88,9 +88,22 @@ def models_table(manifests: Mapping[str, Mapping], params: Params) -> Table:
     return Table(head, rows, n_labels=7, wraps=True)
 
 
-def conventions_table(t: TranslatorMetrics) -> Table:
-    """Return every choice that the numbers of a translator depend on."""
-    flat: list[list[str]] = []
+def conventions_table(translators: Sequence[TranslatorMetrics]) -> Table:
+    """Return every choice that the numbers depend on, by translator; once where all have the same."""
+    by_choice: dict[str, dict[str, list[str]]] = {}
+    for t in translators:
+        for choice, value in _choices(t):
+            by_choice.setdefault(choice, {}).setdefault(value, []).append(t.name)
+    rows = [
+        [choice, "all" if len(names) == len(translators) else listed(names), value]
+        for choice, values in by_choice.items()
+        for value, names in values.items()
+    ]
+    return Table(["choice", "of", "value"], rows, n_labels=3, wraps=True)
+
+
+def _choices(t: TranslatorMetrics) -> list[tuple[str, str]]:
+    flat: list[tuple[str, str]] = []
 
     def add(prefix: str, value: object) -> None:
         if isinstance(value, Mapping):
@@ -102,10 +115,10 @@ def conventions_table(t: TranslatorMetrics) -> Table:
                 if isinstance(value, bool | None)
                 else str(value)
             )
-            flat.append([prefix, text])
+            flat.append((prefix, text))
 
     add("", {key: value for key, value in t.summary["signature"].items() if key != "versions"})
-    return Table(["choice", "value"], flat, n_labels=2, caption=t.name, wraps=True)
+    return flat
 
 
 def data_table(params: Params, selection: Mapping, links: Mapping) -> Table:

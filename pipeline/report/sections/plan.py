@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from pipeline.columns import FIGURE1_ID
 from pipeline.conventions import view_of
 from pipeline.report.curves import Curves, all_layers, rests_on, short, with_columns
 from pipeline.report.metrics import TranslatorMetrics
@@ -69,7 +70,9 @@ def all_tables(t: TranslatorMetrics) -> list[Table]:
 def example_block(t: TranslatorMetrics) -> Block:
     """Return Figure 1 of a translator."""
     view = view_of(t.views[0])
-    words = caption("example", name=t.name, view=view.label, what=view.what, pair=t.example["pair_id"])
+    words = caption("example", name=t.name, view=view.label, what=view.what)
+    of_paper = t.example["pair_id"] == FIGURE1_ID
+    words.append(text("example", "of_paper") if of_paper else text("example", "of_corpus", pair=t.example["pair_id"]))
     return Block(f"Figure 1 · {t.name}", example_picture(t), words, f"data/explorer/{t.name}/example.json")
 
 
@@ -94,14 +97,18 @@ def example_picture(t: TranslatorMetrics) -> Picture:
     links = np.array(t.example["links"], dtype=int).reshape(-1, 2)
     src, tgt = t.example["src_words"], t.example["tgt_words"]
     maps = Maps({"": blocks}, (2, 1), unit="mass", across=src, down=tgt, links=links, root=True, ticks=TICKS)
-    on_links = [
-        f"{number(float(block[links[:, 1], links[:, 0]].mean()), 2)} ({title})" for title, block in blocks.items()
-    ]
     finding = (
         f"Heat maps of {t.name}, {view_of(view).label}, for the sentence “{' '.join(src)}” and its translation. "
-        f"Mean over the {len(links)} dictionary links: {', '.join(on_links)}."
+        f"{_on_links(blocks, links)}"
     )
     return Picture(draw(f"figure1_{t.name}", maps.draw, alt=finding), csv(_long(blocks, src, tgt, links)), finding)
+
+
+def _on_links(blocks: Mapping[str, np.ndarray], links: np.ndarray) -> str:
+    if not len(links):
+        return "The dictionary links no words of it."
+    means = [f"{number(float(block[links[:, 1], links[:, 0]].mean()), 2)} ({title})" for title, block in blocks.items()]
+    return f"Mean over the {len(links)} dictionary links: {', '.join(means)}."
 
 
 def _long(blocks: Mapping[str, np.ndarray], src: Sequence[str], tgt: Sequence[str], links: np.ndarray) -> pd.DataFrame:

@@ -39,7 +39,7 @@ def section(translators: Sequence[TranslatorMetrics]) -> Section:
             *(part for t in translators for part in (pointing_block(t), block(t), heads_block(t)) if part is not None),
             *([errors] if errors.rows else []),
         ],
-        more=[("Alignment error of every layer and method", [error_table(t) for t in translators if len(t.aer)])]
+        more=[("Alignment error of every method", [error_table(t) for t in translators if len(t.aer)])]
         if errors.rows
         else [],
     )
@@ -60,7 +60,7 @@ def block(t: TranslatorMetrics) -> Block:
         f"reports/metrics/translators/{t.name}/curves.csv",
         table(t),
         [
-            ("Every layer, view and score", all_tables(t)),
+            ("Every layer, both views", all_tables(t)),
             ("Attention on the other side, and on special tokens", mass_tables(t)),
         ],
     )
@@ -115,12 +115,11 @@ def table(t: TranslatorMetrics) -> Table:
 
 
 def all_tables(t: TranslatorMetrics) -> list[Table]:
-    """Return a table of all layers for every score and view."""
+    """Return a table of all layers for every view; the other scores are in curves.csv."""
     tables = []
-    for score in (t.score, *(name for name in SCORES if name != t.score)):
-        for view in t.views:
-            frame = t.curves[(t.curves["score"] == score) & (t.curves["view"] == view)]
-            tables.append(all_layers(frame, f"{SCORES[score].name}, {view_of(view).label}: {SCORES[score].what}"))
+    for view in t.views:
+        frame = t.curves[(t.curves["score"] == t.score) & (t.curves["view"] == view)]
+        tables.append(all_layers(frame, f"{SCORES[t.score].name}, {view_of(view).label}: {SCORES[t.score].what}"))
     return tables
 
 
@@ -149,9 +148,11 @@ def _error(row: dict | pd.Series) -> str:
 
 
 def error_table(t: TranslatorMetrics) -> Table:
-    """Return the alignment error of every source, view, layer and method."""
+    """Return the alignment error of every source, view and method, in the layer that the first half chooses."""
+    of_layers = t.aer.sort_values("aer_first_half", kind="stable")
+    best = of_layers.drop_duplicates(["set", "source", "view", "method"]).sort_index()
     rows = []
-    for _, row in t.aer.iterrows():
+    for _, row in best.iterrows():
         layer = "–" if pd.isna(row["layer"]) else str(row["layer"])
         view = label_of(row["view"]) if row["view"] else "–"
         shares = [number(100 * float(row[key]), 1) for key in ("precision", "recall", "f1", "unaligned_f1")]

@@ -54,7 +54,7 @@ def _off(folder: Path, name: str, summary: dict) -> Table:
     head = ["off", "which (layer.head)", "heads", "effect, nats a word", "as many others"]
     n_pairs = summary["n_pairs"]
     note = text("translator_uses_it", "off", name=name, chosen=n_pairs["half_a"], judged=n_pairs["half_b"])
-    return Table(head, rows, n_labels=2, caption=note, wraps=True)
+    return Table(head, rows, n_labels=2, caption=note)
 
 
 def _where(row: dict) -> str:

@@ -15,6 +15,7 @@ const who = make(
   data.translators.map((entry, k) => option(entry.name, k)),
 );
 const looks = make("select");
+const heads = make("select");
 const button = (text, onClick) => {
   const element = make("button", { type: "button", textContent: text });
   element.addEventListener("click", onClick);
@@ -56,7 +57,8 @@ const save = (name, type, text) => {
   link.click();
   URL.revokeObjectURL(link.href);
 };
-const stem = () => `pair${pair().id}_${translator().name}_${view().id}_layer${state.layer}`;
+const stem = () =>
+  `pair${pair().id}_${translator().name}_${view().id}_layer${state.layer}${state.head === null ? "" : `_head${state.head}`}`;
 // As `csv` of page.py: a word that a spreadsheet would run as a formula has ' before it.
 const plain = (word) => (/^[=+\-@\t\r＝＋－＠]/.test(word) && !/^[+-]?\d+(\.\d+)?$/.test(word) ? `'${word}` : word);
 const quoted = (word) => `"${plain(word).replaceAll('"', '""')}"`;
@@ -101,6 +103,7 @@ order.addEventListener("change", () => fillList());
 list.addEventListener("change", () => go({ pair: Number(list.value), pin: null }));
 who.addEventListener("change", () => go({ translator: Number(who.value), view: 0 }));
 looks.addEventListener("change", () => go({ view: Number(looks.value) }));
+heads.addEventListener("change", () => go({ head: heads.value === "mean" ? null : Number(heads.value) }));
 
 const fillList = () => {
   const wanted = search.value.trim().toLocaleLowerCase();
@@ -179,7 +182,7 @@ const fillCurve = () => {
     svg,
     make("figcaption", {
       className: "note",
-      textContent: `${translator().score}: this sentence (line), mean of all sentences with its interval (band)`,
+      textContent: `${translator().score}${own.length ? ": this sentence (line)," : ","} mean of all sentences with its interval (band)`,
     }),
   );
 };
@@ -206,7 +209,15 @@ const go = (change) => {
 };
 const show = () => {
   state.layer = Math.min(state.layer, translator().layers);
-  const read = Boolean(maps());
+  const read = Boolean(maps()),
+    stored = read && maps().heads ? translator().heads : 0;
+  if (state.head !== null && state.head >= stored) state.head = null;
+  heads.replaceChildren(
+    option("mean over heads", "mean"),
+    ...Array.from({ length: stored }, (_, k) => option(`head ${k}`, k)),
+  );
+  heads.value = String(state.head ?? "mean");
+  heads.disabled = stored === 0;
   looks.replaceChildren(...translator().views.map((entry, k) => option(`${entry.name}: ${entry.looks}`, k)));
   Object.assign(who, { value: String(state.translator) });
   looks.value = String(state.view);
@@ -217,9 +228,10 @@ const show = () => {
     words.children[k].textContent = pair()[side].join(" ");
   });
   where.textContent =
-    `Pair ${pair().id}, ${translator().name}, ${view().name}, layer ${state.layer} of ${translator().layers}` +
+    `${called(pair())}, ${translator().name}, ${view().name}, layer ${state.layer} of ${translator().layers}, ` +
+    `${state.head === null ? "mean over heads" : `head ${state.head}`}` +
     `${read && maps().score ? `, ${translator().score} ${fixed(score(state.pair))}` : ""}` +
-    `${pair().gold ? "" : "; not linked by hand"}.`;
+    `${pair().gold ? "" : "; not linked by hand"}${stored || !read ? "" : "; its single heads are not on the page"}.`;
   strip.hidden = !read;
   bars.hidden = !read;
   for (const entry of saving) entry.disabled = !read;
@@ -257,6 +269,7 @@ app.append(
     labelled("order", order),
     labelled("translator", who),
     labelled("view", looks),
+    labelled("head", heads),
     chips,
     labelled("sentence pairs, each with its score", list, "pair"),
   ]),

@@ -7,7 +7,7 @@ const CELL = 18,
   LETTERS = 14,
   FONT = 11;
 const KINDS = ["attention", "plan"];
-const state = { pair: 0, translator: 0, view: 0, layer: 1, mode: "maps", pin: null };
+const state = { pair: 0, translator: 0, view: 0, layer: 1, head: null, mode: "maps", pin: null }; // head null: the mean
 let hover = null; // {tgt, src}, either may be missing
 const rtl = { src: app.dataset.srcDir === "rtl", tgt: app.dataset.tgtDir === "rtl" };
 
@@ -36,24 +36,26 @@ const translator = () => data.translators[state.translator];
 const view = () => translator().views[state.view];
 const maps = (k = state.pair) => translator().maps[k];
 
-// Stored as 255 times the root of the mass: view, layer, target word, source word; of plans only what holds mass.
-const unpacked = new Map();
+// Stored as steps of the root of the mass, 255 or (single heads) 85, in zlib's form: attention then plan, view, layer,
+// (head,) target word, source word.
+await Promise.all(
+  data.translators.flatMap((entry) =>
+    entry.maps.filter(Boolean).map(async (one) => {
+      one.blocks = await unpack(one.blocks);
+      one.heads = one.heads && (await unpack(one.heads)).map((step) => 3 * step);
+    }),
+  ),
+);
 const bytes = (kind, layer = state.layer) => {
-  const key = [kind, state.translator, state.pair, state.view, layer].join(" ");
-  if (!unpacked.has(key)) {
-    const size = pair().src.length * pair().tgt.length;
-    const block = new Uint8Array(size);
-    const at = state.view * translator().layers + layer - 1;
-    if (kind === "attention") {
-      const all = atob(maps().attention);
-      for (let k = 0; k < size; k += 1) block[k] = all.charCodeAt(at * size + k);
-    } else {
-      const plan = maps().plan[state.view][layer - 1];
-      for (let k = 0; k < plan.length; k += 3) block[plan[k] * pair().src.length + plan[k + 1]] = plan[k + 2];
-    }
-    unpacked.set(key, block);
+  const { layers, heads, views } = translator();
+  const size = pair().src.length * pair().tgt.length,
+    at = state.view * layers + layer - 1;
+  if (kind === "attention" && state.head !== null) {
+    const from = (at * heads + state.head) * size;
+    return maps().heads.subarray(from, from + size);
   }
-  return unpacked.get(key);
+  const from = (at + (kind === "plan" ? views.length * layers : 0)) * size;
+  return maps().blocks.subarray(from, from + size);
 };
 const mass = (kind, tgt, src, layer) => (bytes(kind, layer)[tgt * pair().src.length + src] / 255) ** 2;
 const has = (links, tgt, src) => links.some(([i, j]) => i === src && j === tgt);
@@ -69,6 +71,8 @@ const onLinks = (kind) => {
   const { links } = pair();
   return links.length ? links.reduce((sum, [i, j]) => sum + mass(kind, j, i), 0) / links.length : null;
 };
+// The sentence of the paper's Figure 1 is no row of the corpus.
+const called = (entry) => (entry.id < 0 ? "The sentence of the paper’s Figure 1" : `Pair ${entry.id}`);
 const score = (k) => {
   const found = maps(k);
   return found && found.score ? found.score[state.view][state.layer - 1] : null;
@@ -94,7 +98,7 @@ const colour = (byte) => {
 
 // the state in the address
 const toFragment = () => {
-  const parts = [pair().id, translator().name, view().id, state.layer, state.mode];
+  const parts = [pair().id, translator().name, view().id, state.layer, state.head ?? "mean", state.mode];
   if (state.pin) parts.push([state.pin.tgt, state.pin.src].map((at) => at ?? "").join("-"));
   return `#x=${parts.map((part) => encodeURIComponent(part)).join("/")}`;
 };
@@ -106,13 +110,14 @@ const fromFragment = () => {
   } catch {
     return false;
   }
-  const [id, name, viewId, layer, mode, words] = parts;
+  const [id, name, viewId, layer, head, mode, words] = parts;
   const at = data.pairs.findIndex((entry) => String(entry.id) === id);
   const who = data.translators.findIndex((entry) => entry.name === name);
   if (at < 0 || who < 0) return false;
   const looks = data.translators[who].views.findIndex((entry) => entry.id === viewId);
   Object.assign(state, { pair: at, translator: who, view: Math.max(0, looks), pin: null });
   state.layer = Math.min(Math.max(1, Number.parseInt(layer, 10) || 1), translator().layers);
+  state.head = /^\d+$/.test(head) ? Number(head) : null;
   state.mode = mode === "ribbons" ? "ribbons" : "maps";
   const [tgt, src] = (words || "-").split("-").map((text) => (/^\d+$/.test(text) ? Number(text) : null));
   const inside = (word, side) => (word !== null && word < pair()[side].length ? word : null);

@@ -1,5 +1,5 @@
-"use strict";
 (() => {
+  "use strict";
   // What is folded prints open.
   let folded = [];
   window.addEventListener("beforeprint", () => {
@@ -10,6 +10,13 @@
     for (const one of folded) one.open = false;
   });
 
+  // On a phone a row is a card: every cell tells its column.
+  document.documentElement.classList.add("scripted");
+  for (const table of document.querySelectorAll("table.data")) {
+    const names = [...table.tHead.rows[0].cells].map((one) => one.textContent);
+    for (const row of table.tBodies[0].rows) [...row.cells].forEach((one, k) => (one.dataset.head = names[k]));
+  }
+
   // The page alone holds the data of its figures, as a file and as values to point at.
   const data = JSON.parse(document.getElementById("figure-data").textContent);
   const plain = (value) => (value === null ? "–" : String(Number(value.toPrecision(3))).replace("-", "−"));
@@ -18,9 +25,13 @@
   for (const figure of document.querySelectorAll("main figure[id]")) {
     const { csv, panels } = data[figure.id];
     const link = figure.querySelector("a.csv");
-    link.addEventListener("click", () => {
-      link.href = URL.createObjectURL(new Blob([csv], { type: "text/csv" }));
-      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    link.addEventListener("click", async (event) => {
+      event.preventDefault();
+      const file = document.createElement("a");
+      file.href = URL.createObjectURL(new Blob([await unpack(csv)], { type: "text/csv" }));
+      file.download = link.download;
+      file.click();
+      setTimeout(() => URL.revokeObjectURL(file.href), 1000);
     });
     const values = figure.querySelector(".values");
     if (!values) continue;
