@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
+from textwrap import wrap
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -155,9 +156,11 @@ def _plain_ticks(axis: Axes, panel: Panel) -> None:
 def _ranking(chart: Chart, layout: Layout) -> Figure:
     """Draw rows of one value each with its interval, the first at the top."""
     (panel,) = chart.panels
-    rows = len(panel.lines)
-    left = 0.075 * layout.font / 8 * max(len(line.name) for line in panel.lines)
-    height = 0.75 + 0.19 * rows
+    rows, letter = len(panel.lines), 0.075 * layout.font / 8
+    # Long names go over several lines, so that half of a narrow figure is left for the values.
+    names = [wrap(line.name, int(0.5 * layout.width / letter)) for line in panel.lines]
+    left = letter * max(len(part) for name in names for part in name)
+    height = 0.75 + 0.19 * rows * max(map(len, names))
     figure = Figure(figsize=(layout.width, height))
     place = (left / layout.width, 0.42 / height, (layout.width - left - 0.15) / layout.width, (height - 0.5) / height)
     axis = figure.add_axes(place)
@@ -165,7 +168,7 @@ def _ranking(chart: Chart, layout: Layout) -> Figure:
         axis.plot(line.y, [-place_down], "o", color=colour, markersize=4)
         if line.low:
             axis.plot([line.low[0], line.high[0]], [-place_down] * 2, color=colour, linewidth=1.4)
-    axis.set_yticks([-k for k in range(rows)], [line.name for line in panel.lines])
+    axis.set_yticks([-k for k in range(rows)], ["\n".join(name) for name in names])
     axis.set_xscale("log" if chart.logs[1] else "linear")
     axis.set(xlabel=chart.y, ylim=(-rows + 0.5, 0.5))
     if chart.mark is not None:
