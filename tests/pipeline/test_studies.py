@@ -104,8 +104,11 @@ def test_the_section_shows_every_claim_and_figure():
     assert [block.picture.drawing.stem for block in section.blocks] == [
         f"study_{name}_{what}" for name in ("made", "other") for what in ("lines", "ranking")
     ]
-    assert "a demo" in section.lead[2] and "a demo" not in section.lead[1]
-    cells = section.tables[0].rows[0]
+    summary, claims = section.tables[0], dict(section.more)["Every claim"][0]
+    assert [name[2:] for name in summary.head[1:-1]] == ["supported", "not supported", "not testable here"]
+    assert [row[1:4] for row in summary.rows] == [["1", "1", "0"], ["0", "0", "2"]]
+    assert "a demo" in summary.rows[1][0] and "a demo" not in summary.rows[0][0]
+    cells = claims.rows[0]
     assert cells[1] == "It rises." and cells[3] == "0.50 [0.40, 0.60]" and cells[5] == "above 0.25"
     data = section.blocks[0].picture.data.splitlines()
     assert data[:2] == ["panel,line,x,value,low,high", ",trained,2,0.100000,0.000000,0.200000"]

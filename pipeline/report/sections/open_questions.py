@@ -1,8 +1,10 @@
 """The paper's open questions, answered by experiment: every study that has run, drawn from what it wrote."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from textwrap import wrap
+from typing import get_args
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from pipeline.claims import RULES, Claim
+from pipeline.params import StudyName
 from pipeline.report.matrix import tally
 from pipeline.report.page import Block, Picture, Section, Table, csv, text
 from pipeline.report.plots import grid, label_right
@@ -20,6 +23,10 @@ from pipeline.study_file import Chart, Line, Panel, StudyResult
 COLOURS = (TRAINED, RANDOM, "#009E73", "#8A63C9", "#B8860B", "#CC79A7", "#3A8FB7", "#7A7A00")
 """Each seen on light and on dark paper."""
 DASHED = (0, (4, 1.5))
+ROOM = 0.06
+"""Between the ends of lines and their names, as a share of the axis."""
+ORDER = get_args(StudyName)
+COUNTED = ("supported", "partly", "not supported", "undecided", "not testable here")
 HEAD = ["study", "claim", "verdict", "measured", "unit", "must be", "why"]
 
 
@@ -28,21 +35,34 @@ def section(studies: Sequence[StudyResult]) -> Section:
     title = text("open_questions", "title")
     if not studies:
         return Section("open_questions", title, text("open_questions", "missing"))
+    studies = sorted(
+        studies, key=lambda study: (study.name not in ORDER, study.name in ORDER and ORDER.index(study.name))
+    )
     deciding = [claim for study in studies for claim in study.claims if claim.role == "decides"]
     finding = f"Of {len(deciding)} statements that were written down beforehand {tally(deciding)}."
     blocks = [_block(study, chart) for study in studies for chart in study.charts]
-    more = [(f"What was run: {reason(study.name)}", [_settings_table(study)]) for study in studies]
+    more = [("Every claim", [_claims_table(studies, "decides")]), ("Every finding", [_findings_table(studies)])]
     more += [("Compared beside", [_claims_table(studies, "beside")])] if _rows(studies, "beside") else []
-    lead = [text("open_questions", "lead"), *(_told(study) for study in studies)]
-    return Section(
-        "open_questions", title, finding, lead=lead, parts=[_claims_table(studies, "decides"), *blocks], more=more
-    )
+    more += [(f"What was run: {reason(study.name)}", [_settings_table(study)]) for study in studies]
+    lead = [text("open_questions", "lead")]
+    return Section("open_questions", title, finding, lead=lead, parts=[_summary_table(studies), *blocks], more=more)
 
 
-def _told(study: StudyResult) -> str:
-    """Return question and findings of a study."""
-    size = "" if study.size == "long" else f" ({text('open_questions', 'demo')})"
-    return f"{study.question}{size} {' '.join(study.findings)}"
+def _summary_table(studies: Sequence[StudyResult]) -> Table:
+    """Return a row a study: its question, and how many claims were decided how."""
+    found = [Counter(claim.verdict for claim in study.claims if claim.role == "decides") for study in studies]
+    verdicts = [verdict for verdict in COUNTED if any(counts[verdict] for counts in found)]
+    rows = []
+    for study, counts in zip(studies, found, strict=True):
+        size = "" if study.size == "long" else f" ({text('open_questions', 'demo')})"
+        rows.append([study.question + size, *(str(counts[verdict]) for verdict in verdicts), str(study.seeds)])
+    head = ["question", *map(marked, verdicts), "seeds"]
+    return Table(head, rows, caption=text("open_questions", "decides"), wraps=True)
+
+
+def _findings_table(studies: Sequence[StudyResult]) -> Table:
+    rows = [[reason(study.name), told] for study in studies for told in study.findings]
+    return Table(["study", "found"], rows, n_labels=2, wraps=True)
 
 
 def _rows(studies: Sequence[StudyResult], role: str) -> list[list[str]]:
@@ -122,7 +142,8 @@ def _lines(chart: Chart, layout: Layout) -> Figure:
         if chart.logs[0]:
             _plain_ticks(axis, panel)
         last = max(end[0] for end in ends)
-        axis.set_xlim(right=last)
+        left = axis.get_xlim()[0]
+        axis.set_xlim(right=last * (last / left) ** ROOM if chart.logs[0] else last + ROOM * (last - left))
         figure.canvas.draw_idle()
         label_right(axis, [end[1:] for end in ends], x=last, font=layout.font)
     return figure
