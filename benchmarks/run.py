@@ -21,16 +21,18 @@ NAMES = ("attention", "alignment", "learning", "growth", "commands")
 VERSIONS = ("torch", "transformers", "numpy", "pot", "numba")
 
 
-def run(name: str) -> list[dict]:
+def run(name: str, options: list[str]) -> list[dict]:
     """Return what one benchmark found: it prints one JSON object a line."""
     script = ROOT / "benchmarks" / f"bench_{name}.py"
-    done = subprocess.run([sys.executable, script], check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, script, *options], check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 def main() -> None:
     """Run what is asked for, and keep what was found before of the rest."""
-    asked = sys.argv[1:] or list(NAMES)
+    words = [*sys.argv[1:], "--"]
+    options = words[words.index("--") + 1 : -1]
+    asked = words[: words.index("--")] or list(NAMES)
     if unknown := set(asked) - set(NAMES):
         sys.exit(f"no benchmark {', '.join(sorted(unknown))}; choose from {', '.join(NAMES)}")
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"schema": 1, "found": {}}
@@ -42,7 +44,7 @@ def main() -> None:
     }
     for name in asked:
         print(f"bench_{name} ...", file=sys.stderr, flush=True)
-        results["found"][name] = run(name)
+        results["found"][name] = run(name, options)
         RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
     write_page(results, ROOT / "docs" / "benchmarks.md")
 

@@ -105,7 +105,11 @@ def test_the_section_shows_every_claim_and_figure():
         f"study_{name}_{what}" for name in ("made", "other") for what in ("lines", "ranking")
     ]
     summary, claims = section.tables[0], dict(section.more)["Every claim"][0]
-    assert [name[2:] for name in summary.head[1:-1]] == ["supported", "not supported", "not testable here"]
+    assert [name[2:].replace("\N{NO-BREAK SPACE}", " ") for name in summary.head[1:-1]] == [
+        "supported",
+        "not supported",
+        "not testable here",
+    ]
     assert [row[1:4] for row in summary.rows] == [["1", "1", "0"], ["0", "0", "2"]]
     assert "a demo" in summary.rows[1][0] and "a demo" not in summary.rows[0][0]
     cells = claims.rows[0]

@@ -75,12 +75,15 @@ def _claims_table(studies: Sequence[StudyResult], role: str) -> Table:
 
 def _row(study: StudyResult, claim: Claim) -> list[str]:
     ends = [float("nan") if value is None else value for value in (claim.difference, claim.low, claim.high)]
-    told = claim.statement + (f" ({claim.comparison})" if claim.comparison else "")
     measured, bound = with_interval(*ends, decimals=None), f"above {claim.bound:.3g}"
     if claim.limit is not None:
         rule = "at most" if claim.limit.rule == RULES[0] else "at least"
         measured, bound = f"{float(claim.limit.value):.3g}", f"{rule} {float(claim.limit.threshold):.3g}"
-    return [reason(study.name), told, marked(claim.verdict), measured, claim.unit, bound, claim.why or "–"]
+    return [reason(study.name), _stated(claim), marked(claim.verdict), measured, claim.unit, bound, claim.why or "–"]
+
+
+def _stated(claim: Claim) -> str:
+    return claim.statement + (f" ({claim.comparison})" if claim.comparison else "")
 
 
 def _settings_table(study: StudyResult) -> Table:
@@ -100,7 +103,7 @@ def _plain(value: object) -> str:
 def _block(study: StudyResult, chart: Chart) -> Block:
     files = f"reports/results/studies/{study.name}.json"
     verdicts = [
-        f"{marked(c.verdict)}: {c.statement}" for c in study.claims if (c.figure, c.role) == (chart.stem, "decides")
+        f"{marked(c.verdict)}: {_stated(c)}" for c in study.claims if (c.figure, c.role) == (chart.stem, "decides")
     ]
     return Block(chart.title, picture(chart), list(chart.caption), files, verdicts=verdicts)
 
