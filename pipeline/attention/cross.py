@@ -118,9 +118,9 @@ class CrossReader:
         columns, steps = src["input_ids"].shape[1], tgt_ids.shape[1]
         inputs = {f"src.{key}": tensor for key, tensor in src.items()} | {
             "tgt_ids": tgt_ids,
-            "output_step": pad_matrices(mean, translator, columns=steps),
+            "output_mean": pad_matrices(mean, translator, columns=steps),
             # Row j + 1 of the decoder reads what row j predicts.
-            "input_step": pad_matrices([np.pad(m, ((0, 0), (1, 0))) for m in mean], translator, columns=steps),
+            "input_mean": pad_matrices([np.pad(m, ((0, 0), (1, 0))) for m in mean], translator, columns=steps),
             "keys": pad_matrices([example.src for example in examples], translator, columns=columns),
             "special": pad_matrices([np.array([e.special]) for e in examples], translator, columns=columns),
             "src_mean": pad_matrices([mean_rows(e.src) for e in examples], translator, columns=columns),
@@ -134,7 +134,7 @@ class CrossReader:
 
     def find(self, inputs: Tensors, *, heads: bool = False) -> Found:
         """Return cross-attention at both steps, and distances of every kind of states."""
-        src_mean, output_step, input_step = inputs["src_mean"], inputs["output_step"], inputs["input_step"]
+        src_mean, output_step, input_step = inputs["src_mean"], inputs["output_mean"], inputs["input_mean"]
         special = inputs["special"][:, 0]
         views = [Pooling(queries, inputs["keys"], special) for queries in (output_step, input_step)]
         run = partial(self._forward, part(inputs, "src"), inputs["tgt_ids"])

@@ -197,8 +197,8 @@ class PromptReader:
         words = {
             "keys": [e.src for e in examples],
             "src_mean": [mean_rows(e.src) for e in examples],
-            "output_step": [_one_earlier(mean_rows(e.tgt)) for e in examples],
-            "input_step": [mean_rows(e.tgt) for e in examples],
+            OUTPUT_STEP.states: [_one_earlier(mean_rows(e.tgt)) for e in examples],
+            INPUT_STEP.states: [mean_rows(e.tgt) for e in examples],
             "special": [np.array([e.special]) for e in examples],
         }
         width = pair["input_ids"].shape[1]

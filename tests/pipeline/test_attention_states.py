@@ -285,11 +285,12 @@ def test_word_vectors_of_a_language_model_are_refused(tokenizer, tmp_path):
     from pipeline.attention.vectors import word_vectors
 
     name, config = next(iter(PROMPT.items()))
-    translator = load_translator(_save(name, config, tokenizer, tmp_path), reads="prompt", device="cpu")
+    folder = _save(name, config, tokenizer, tmp_path)
+    translator, reader = load_translator(folder, reads="prompt", device="cpu"), _reader(folder, "prompt")
     with pytest.raises(
         PipelineError, match=r"reads: word vectors are those of cross or joint.*reads prompt; leave it out"
     ):
-        word_vectors(translator, None)
+        word_vectors(translator, reader.tokenise(_pair()))
 
 
 def test_all_levels_at_once_as_on_a_card():

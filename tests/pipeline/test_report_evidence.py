@@ -30,7 +30,7 @@ def test_pointing_is_drawn_for_every_view_and_kind_of_links(own):
     assert f"highest in layer {top['layer']} with {number(top['value'], 3)[:4]}" in block.picture.finding
     assert "sure hand-made links" in block.picture.finding
     (more,) = block.more
-    assert len(more[1]) == 3 * len(own.views)
+    assert len(more[1]) == 2 * len(own.views)  # kinds of links
 
 
 def test_every_step_from_layer_to_layer_has_its_row(measured):

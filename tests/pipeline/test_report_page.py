@@ -314,7 +314,7 @@ def test_a_certificate_is_shown_and_claims_of_another_version_are_refused(measur
     for shown in (
         "Attention &lt;converges&gt;.",
         "◌\N{NO-BREAK SPACE}vacuous",
-        "1.5e−13",
+        "1.5 × 10⁻¹³",
         "≥ 0.99",
         "n 2, 4",
         "deep a 0.25",
@@ -368,7 +368,7 @@ def test_the_stage_writes_what_it_promises(measured, undrawn, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COMMIT", "0123abc")
     main()
-    assert "report: reports/index.html" in capsys.readouterr().err
+    assert "report: open reports/index.html" in capsys.readouterr().err
     assert (tmp_path / "reports" / "metrics" / "translators" / "mini-marian" / "curves.csv").is_file()
     assert "commit 0123abc" in (tmp_path / "reports" / "index.html").read_text(encoding="utf-8")
     assert (tmp_path / "reports" / "figures").is_dir()

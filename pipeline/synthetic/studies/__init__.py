@@ -79,8 +79,8 @@ def gap_interval(more: Sequence[float], less: Sequence[float], *, bound: float =
 
     Examples
     --------
-    >>> [round(number, 3) for number in gap_interval([3.0, 4.0, 5.0], [1.0, 2.0, 3.0])]
-    [2.0, -0.267, 4.267, 0.071]
+    >>> [round(number, 2) for number in gap_interval([3.0, 4.0, 5.0], [1.0, 2.0, 3.0])]
+    [2.0, -0.27, 4.27, 0.07]
     """
     if min(len(more), len(less)) < 2:
         return Interval(math.nan, math.nan, math.nan, None)
