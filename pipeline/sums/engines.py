@@ -60,6 +60,16 @@ class LocalEngine:
         """Do nothing: there is nothing to let go."""
 
 
+class _ThereWorker(Worker):
+    """A worker in another process, in the project's folder: model folders are seen from there."""
+
+    def __init__(self, folder: str, readings: Sequence[Reading], threads: int) -> None:
+        os.chdir(folder)
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+        super().__init__(readings, threads)
+
+
 class RayEngine:
     """Ray actors with the models; rows of a worker that is lost are read again by a new one.
 
@@ -73,8 +83,10 @@ class RayEngine:
     Raises
     ------
     PipelineError
-        If ray is not installed, or the cluster cannot be reached.
+        If ray is not installed, the cluster cannot be reached, or this machine lacks GPUs for the workers.
     """
+
+    there: type[_ThereWorker] = _ThereWorker
 
     def __init__(self, readings: Sequence[Reading], settings: Ray) -> None:
         try:
@@ -85,13 +97,14 @@ class RayEngine:
                 "run `pip install -e .[ray]`, or set engine: local"
             )
             raise PipelineError(message) from None
+        _check_gpus(settings)
         self._ray, self._readings, self._settings = ray, list(readings), settings
         self._threads = torch.get_num_threads()
         path = os.pathsep.join([os.getcwd(), *filter(None, [os.environ.get("PYTHONPATH")])])
         variables = {"PYTHONPATH": path, "OMP_NUM_THREADS": str(self._threads)}
         try:
             ray.init(
-                address=settings.address,
+                address=settings.address or "local",  # else RAY_ADDRESS, or any cluster that runs here, is joined
                 num_cpus=None if settings.address else settings.workers * self._threads,
                 include_dashboard=False if settings.address is None else None,
                 log_to_driver=False,
@@ -99,13 +112,13 @@ class RayEngine:
                 runtime_env={"env_vars": variables},
                 ignore_reinit_error=True,
             )
-        except ConnectionError as error:
+        except (ConnectionError, ValueError) as error:  # the latter where it is no address
             message = (
                 f"ray.address: must be that of a running cluster, or null, but {settings.address!r} does not answer "
                 f"({error}); start it with `ray start --head`"
             )
             raise PipelineError(message) from None
-        self._actor = ray.remote(num_cpus=self._threads, num_gpus=settings.gpus)(_ThereWorker)
+        self._actor = ray.remote(num_cpus=self._threads, num_gpus=settings.gpus)(self.there)
         self._workers = [self._start() for _ in range(settings.workers)]
 
     def _start(self) -> Any:
@@ -178,11 +191,16 @@ class RayEngine:
         self._ray.shutdown()
 
 
-class _ThereWorker(Worker):
-    """A worker in another process, in the project's folder: model folders are seen from there."""
-
-    def __init__(self, folder: str, readings: Sequence[Reading], threads: int) -> None:
-        os.chdir(folder)
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
-        super().__init__(readings, threads)
+def _check_gpus(settings: Ray) -> None:
+    """Refuse workers that a cluster of this machine would wait for without end; another cluster may still grow."""
+    if settings.address is not None or settings.gpus == 0:
+        return
+    n_gpus = torch.cuda.device_count()
+    room = int(n_gpus // settings.gpus) if settings.gpus >= 1 else n_gpus * int(1 / settings.gpus)
+    if settings.workers > room:
+        message = (
+            f"ray.workers: must be at most {room} where ray.gpus is {settings.gpus:g} and this machine has {n_gpus} "
+            f"GPUs, but it is {settings.workers}; lower "
+            + ("ray.workers, or ray.gpus so that some share one" if n_gpus else "ray.gpus to 0, to read on its cores")
+        )
+        raise PipelineError(message)

@@ -1,13 +1,10 @@
 """Reading for sums alone: what stored blocks give, the same bytes by any engine, and after a worker or the run is lost."""
 
-import glob
 import os
 import signal
-import threading
-import time
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -180,36 +177,86 @@ def test_settings_that_do_not_go_together_are_refused(changes, said):
         Params.model_validate(changes)
 
 
-def _kill_a_worker(folder: Path, said: list[int]) -> None:
-    """Kill one of this test's own workers when the first blocks are there."""
-    while not glob.glob(str(folder / "work/sums-*/trained/*.arrow")):
-        time.sleep(0.05)
-    for path in glob.glob("/proc/[0-9]*/environ"):
-        with suppress(OSError):
-            pid = int(path.split("/")[2])
-            name = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if name.startswith(b"ray::_ThereWorker") and f"SUMS_TEST={os.getpid()}".encode() in Path(path).read_bytes():
-                os.kill(pid, signal.SIGKILL)
-                said.append(pid)
-                return
+@pytest.mark.parametrize(
+    ("n_gpus", "settings", "said"),
+    [
+        (0, {"workers": 1, "gpus": 1}, "ray.workers: must be at most 0 where ray.gpus is 1 .* has 0 GPUs, but it is 1; "
+         "lower ray.gpus to 0"),
+        (2, {"workers": 3, "gpus": 1}, "at most 2 where ray.gpus is 1 .* but it is 3; lower ray.workers, or ray.gpus so"),
+        (2, {"workers": 5, "gpus": 0.4}, "at most 4 where ray.gpus is 0.4 .* but it is 5"),
+        (3, {"workers": 2, "gpus": 2}, "at most 1 where ray.gpus is 2 .* but it is 2"),
+    ],
+)  # fmt: skip
+def test_workers_that_would_wait_for_gpus_without_end_are_refused(monkeypatch, n_gpus, settings, said):
+    import torch
+
+    from pipeline.sums import engines
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: n_gpus)
+    with pytest.raises(PipelineError, match=said):
+        engines._check_gpus(Ray(**settings))
+    engines._check_gpus(Ray(**{**settings, "workers": 4}, address="auto"))
+    engines._check_gpus(Ray(workers=9))
+    if settings["gpus"] == 0.4:
+        engines._check_gpus(Ray(workers=4, gpus=0.4))
+
+
+@pytest.fixture
+def small_ray(monkeypatch):
+    """Ray with the least memory it takes; `RAY_ADDRESS` names a cluster that nobody runs."""
+    ray = pytest.importorskip("ray", reason="ray is an extra: pip install -e '.[ray]'")
+    monkeypatch.setattr(ray, "init", partial(ray.init, object_store_memory=80 * 2**20))
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    return ray
+
+
+def test_what_is_no_address_is_refused(small_ray):
+    from pipeline.sums.engines import RayEngine
+
+    said = (
+        r"ray.address: must be that of a running cluster, or null, but 'nonsense' does not answer .*`ray start --head`"
+    )
+    with pytest.raises(PipelineError, match=said):
+        RayEngine(readings(), Ray(address="nonsense"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("killed", [False, True])
-def test_ray_gives_the_same_bytes_though_a_worker_is_lost(text, local, tmp_path, monkeypatch, killed):
-    pytest.importorskip("ray", reason="ray is an extra: pip install -e '.[ray]'")
-    from pipeline.sums.engines import RayEngine
+@pytest.mark.parametrize("dying", [(), (2,), (0, 3)])
+def test_ray_gives_the_same_bytes_though_workers_are_lost(text, local, tmp_path, monkeypatch, small_ray, dying):
+    from pipeline.sums import engines
 
-    monkeypatch.setenv("SUMS_TEST", str(os.getpid()))
-    said: list[int] = []
-    watcher = threading.Thread(target=_kill_a_worker, args=(tmp_path / "ray", said), daemon=True)
-    if killed:
-        watcher.start()
-    gathered(RayEngine(readings(), Ray(workers=2)), text, tmp_path / "ray")
-    if killed:
-        watcher.join(10)
-        assert len(said) == 1, "a worker was killed"
+    class Dies(engines._ThereWorker):
+        """Kills its own process in the middle of some steps, the first time that each is read."""
+
+        def run(self, task):
+            done, mark = super().run(task), tmp_path / f"step-{task.step}"
+            if task.step in dying and not mark.exists():
+                mark.write_text(str(os.getpid()))
+                os.kill(os.getpid(), signal.SIGKILL)
+            return done
+
+    monkeypatch.setattr(engines.RayEngine, "there", Dies)
+    gathered(engines.RayEngine(readings(), Ray(workers=2)), text, tmp_path / "ray")
+    killed = {path.name: path.read_text() for path in tmp_path.glob("step-*")}
+    assert sorted(killed) == [f"step-{step}" for step in dying], "workers were killed in these steps"
+    assert len(set(killed.values())) == len(dying), "each another process"
+    assert not small_ray.is_initialized(), "the cluster that was started is gone"
     assert contents(tmp_path / "ray" / "sums") == contents(local)
+
+
+@pytest.mark.slow
+def test_rows_that_kill_every_worker_end_the_run(text, tmp_path, monkeypatch, small_ray):
+    from pipeline.sums import engines
+
+    class Dies(engines._ThereWorker):
+        def run(self, task):
+            if task.step == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().run(task)
+
+    monkeypatch.setattr(engines.RayEngine, "there", Dies)
+    with pytest.raises(PipelineError, match=r"ray: a worker may be lost 2 times .* but was 3 times over those from"):
+        gathered(engines.RayEngine(readings(), Ray(workers=2)), text, tmp_path)
 
 
 def test_rows_that_cost_worker_after_worker_end_the_run():
