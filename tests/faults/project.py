@@ -86,7 +86,20 @@ def forget(folder: Path, stage: str) -> None:
 def stages_of(folder: Path) -> list[str]:
     """Return the names of all stages, in the order in which DVC runs them."""
     listed = run(["dvc", "stage", "list", "--name-only"], folder).stdout.split()
-    order = "sources corpus links extract sums intervene align certify learn study claims report".split()
+    order = [
+        "sources",
+        "corpus",
+        "links",
+        "extract",
+        "sums",
+        "intervene",
+        "align",
+        "certify",
+        "learn",
+        "study",
+        "claims",
+        "report",
+    ]
     return sorted(listed, key=lambda name: (order.index(name.partition("@")[0]), name))
 
 
