@@ -31,7 +31,8 @@ def copy_project(folder: Path) -> Path:
     """Return a folder with the project's tracked files and the small demo, a git and DVC repository of its own."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
     for name in listed.decode().split("\0"):
-        if name and not name.startswith(("reports/", "tests/", "docs/")) and (ROOT / name).is_file():
+        made = name.startswith(("reports/", "tests/", "docs/")) and not name.startswith("reports/results/")
+        if name and not made and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
     (folder / "dvc.lock").unlink()
