@@ -46,12 +46,26 @@ def _models(annotation: object) -> Iterator[type[BaseModel]]:
         yield from _models(inner)
 
 
+def _place(name: str, annotation: object) -> str:
+    """Return how the keys of a block are reached: of many blocks, those of the first, or of one with a name."""
+    held = {typing.get_origin(inner) for inner in (annotation, *typing.get_args(annotation))}
+    return f"{name}.NAME" if dict in held else f"{name}.0" if tuple in held else name
+
+
 def _unknown_key(loc: list[str], schema: type[BaseModel]) -> str:
     """Return the complaint about a key, with the block that has it or the nearest one of its own block."""
-    blocks = {name: model for name, field in schema.model_fields.items() for model in _models(field.annotation)}
-    key, block = loc[-1], schema
-    for part in loc[:-1]:  # what is no field is a name of the user's, of a translator
-        block = next(_models(block.model_fields[part].annotation)) if part in block.model_fields else block
+    blocks = {
+        _place(name, field.annotation): model
+        for name, field in schema.model_fields.items()
+        for model in _models(field.annotation)
+    }
+    key, block, named = loc[-1], schema, False
+    for part in loc[:-1]:
+        if named:  # a name of the user's, of a translator, or a number in a list
+            named = False
+            continue
+        annotation = block.model_fields[part].annotation
+        block, named = next(_models(annotation)), _place("", annotation) != ""
     known = list(block.model_fields)
     near = difflib.get_close_matches(key, known, n=1)
     elsewhere = [f"{name}.{key}" for name, block in blocks.items() if key in block.model_fields]

@@ -39,10 +39,10 @@ def read_yaml(path: Path, *, blocks: Iterable[str]) -> dict[str, Any]:
     except (YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark else f"{path}"
-        message = f"{where}: not valid YAML in UTF-8: {getattr(error, 'problem', None) or error}"
+        message = f"{where}: not valid YAML in UTF-8: {getattr(error, 'problem', None) or error}; correct it"
         raise PipelineError(message) from None
     if not isinstance(raw, dict):
-        message = f"{path}: must hold the blocks {', '.join(blocks)}, but is {type(raw).__name__}"
+        message = f"{path}: must hold the blocks {', '.join(blocks)}, but is {type(raw).__name__}; write them, or copy a file of params/ over it"
         raise PipelineError(message)
     return raw
 

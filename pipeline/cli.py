@@ -19,7 +19,6 @@ app = typer.Typer(
 Base = Literal["0", "1"]
 Origin = Literal["attention", "states"]
 Words = Literal["auto", "given", "split"]
-ReadsOption = Literal["cross", "joint"]
 Reads = Literal["cross", "joint", "prompt"]
 Positions = Literal["continue", "restart"]
 
@@ -124,7 +123,7 @@ def align(  # noqa: PLR0913 - each is an option
         Path | None, typer.Option("-o", "--out", help="Where links go; the standard output if left out.")
     ] = None,
     words: Annotated[Words, typer.Option(help="Whether words stand between spaces already.")] = "auto",
-    reads: Annotated[ReadsOption | None, typer.Option(help="Of a folder or hub name: how it is read.")] = None,
+    reads: Annotated[Reads | None, typer.Option(help="Of a folder or hub name: how it is read.")] = None,
     positions: Annotated[Positions | None, typer.Option(help="Of a folder or hub name that reads joint.")] = None,
     revision: Annotated[str | None, typer.Option(help="Of a hub name: the commit to read.")] = None,
     params: Annotated[Path, typer.Option(help="The parameter file that names translators.")] = Path("params.yaml"),
@@ -172,7 +171,7 @@ def explore(  # noqa: PLR0913 - each is an option
     text: Annotated[Path | None, typer.Option(help="Instead of both: lines `source ||| target`.")] = None,
     pair: Annotated[str, typer.Option(help="Languages of the text, source-target.")] = "en-fr",
     words: Annotated[Words, typer.Option(help="Whether words stand between spaces already.")] = "auto",
-    reads: Annotated[ReadsOption | None, typer.Option(help="Of folders or hub names: how they are read.")] = None,
+    reads: Annotated[Reads | None, typer.Option(help="Of folders or hub names: how they are read.")] = None,
     positions: Annotated[Positions | None, typer.Option(help="Of folders or hub names that read joint.")] = None,
     revision: Annotated[str | None, typer.Option(help="Of a hub name: the commit to read.")] = None,
     params: Annotated[Path, typer.Option(help="The parameter file that names translators.")] = Path("params.yaml"),
@@ -223,6 +222,7 @@ def init(  # noqa: PLR0913 - each is an option
     ] = None,
     reads: Annotated[Reads | None, typer.Option(help="How these are read, where their files do not say.")] = None,
     positions: Annotated[Positions | None, typer.Option(help="Of those that read joint.")] = None,
+    words: Annotated[Words, typer.Option(help="Whether words stand between spaces already.")] = "auto",
     n_pairs: Annotated[int | None, typer.Option(min=1, help="Pairs to read; all, if left out.")] = None,
     into: Annotated[
         Path | None, typer.Option(help="First copy the project into this new folder, for this run.")
@@ -250,6 +250,7 @@ def init(  # noqa: PLR0913 - each is an option
             translators=translator or [],
             reads=reads,
             positions=positions,
+            words=words if words == "auto" else words == "given",
             n_pairs=n_pairs,
         ),
         into=into,

@@ -5,6 +5,7 @@ tests/pipeline/data_old_params/ that has the old shape.
 """
 
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -132,7 +133,8 @@ def refuse_outdated(path: Path, raw: Raw) -> None:
     steps = outdated(raw)
     if steps:
         changes = ", ".join(f"{step.was} is now {step.now}" for step in steps)
-        message = f"{path}: written for an older version ({changes}); run `python -m pipeline migrate {path}`"
+        command = f"python -m pipeline migrate {shlex.quote(str(path))}"
+        message = f"{path}: written for an older version ({changes}); run `{command}`"
         raise PipelineError(message)
 
 

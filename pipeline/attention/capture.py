@@ -141,7 +141,7 @@ class Capture:
         if missing:
             message = (
                 "model: its attention must go through the transformers attention interface, but layers "
-                f"{missing} did not; use a model class that supports it"
+                f"{missing} did not; name another model"
             )
             raise PipelineError(message)
         return [self._pooled[layer] for layer in self.layers], result

@@ -34,13 +34,17 @@ def convert(
     Raises
     ------
     PipelineError
-        If there are no such weights, or `target` holds something else.
+        If there are no such weights, or `target` is the model's own folder or holds something else.
     """
     target = Path(target)
     if target.exists() and not (target / "config.json").is_file():
         message = f"target: a new folder, or one with a model, but {target} is something else; name another"
         raise PipelineError(message)
-    if Path(name).is_dir():
+    own = Path(name).expanduser()
+    if own.is_dir() and (target.resolve() == own.resolve() or target.resolve() in own.resolve().parents):
+        message = f"target: a folder beside that of the model, whose files stay, but {target} is its own; name another"
+        raise PipelineError(message)
+    if own.is_dir():
         folder, _ = model_folder(name, weights=False)
         old = pickled_weights(path.name for path in folder.iterdir())
     else:

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -36,6 +36,15 @@ def fitting(config: "PretrainedConfig") -> Reads:
     return "prompt" if config.model_type in FAMILIES["prompt"] or decoder else "joint"
 
 
+def is_certain(config: "PretrainedConfig") -> bool:
+    """Return whether `fitting` knows; of a kind of model in no list it takes an encoder, which may be a language model."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
+
+    listed = (CAUSAL, MASKED, FAMILIES["joint"], FAMILIES["prompt"])
+    return config.is_encoder_decoder or any(config.model_type in names for names in listed)
+
+
 def family_of(name: str, config: "PretrainedConfig", reads: Reads, own: Family | None) -> Family:
     """Return where a model keeps its attention.
 
@@ -52,7 +61,7 @@ def family_of(name: str, config: "PretrainedConfig", reads: Reads, own: Family |
         If the model is of another kind than `reads`, or its family is refused or not known.
     """
     kind = fitting(config)
-    if kind != reads:
+    if kind != reads and (reads == "cross" or is_certain(config)):
         message = f"translators.reads: {name} is {KINDS[kind]}, which reads {kind!r}, got {reads!r}; set reads: {kind}"
         raise PipelineError(message)
     known = FAMILIES[reads]
@@ -91,11 +100,11 @@ def attention_modules(model: "PreTrainedModel", family: Family, reads: Reads) ->
     paths = [family.module.format(layer=layer) for layer in range(_n_layers(model.config, reads))]
     missing = [path for path in paths if path not in modules]
     if missing:
-        near = difflib.get_close_matches(family.module, _patterns(modules), n=3, cutoff=0.3)
+        near = difflib.get_close_matches(family.module, _patterns(modules, len(paths)), n=3, cutoff=0.3)
         message = (
             f"translators.family.module: must name a module of each of {len(paths)} layers of "
             f"{type(model).__name__}, but {family.module!r} gives {missing[0]}, which is not there; "
-            f"near names: {', '.join(near)}"
+            + (f"near names: {', '.join(near)}" if near else "no other name is that of each layer; name another model")
         )
         raise PipelineError(message)
     return {layer: modules[path] for layer, path in enumerate(paths, start=1)}
@@ -108,10 +117,20 @@ def _n_layers(config: "PretrainedConfig", reads: Reads) -> int:
     return next(n for key in (*names, "num_hidden_layers") for part in parts if (n := getattr(part, key, None)))
 
 
-def _patterns(names: Iterable[str]) -> list[str]:
-    """Return names of modules with the first number that is a part of its own as `{layer}`."""
-    numbered = {re.sub(r"(?<=\.)\d+(?=\.)", "{layer}", name, count=1) for name in names}
-    return sorted(name for name in numbered if "{layer}" in name)
+def _patterns(modules: Mapping[str, "nn.Module"], n_layers: int) -> list[str]:
+    """Return names of attention modules that every layer has, with its number as `{layer}`; innermost ones only.
+
+    Where no class says that it is attention, those of all modules.
+    """
+    numbered = {re.sub(r"(?<=\.)\d+(?=\.)", "{layer}", name, count=1): part for name, part in modules.items()}
+    whole = {
+        name: "attention" in type(part).__name__.lower()
+        for name, part in numbered.items()
+        if "{layer}" in name and all(name.format(layer=layer) in modules for layer in range(n_layers))
+    }
+    attention = [name for name, is_attention in whole.items() if is_attention]
+    inner = [name for name in attention if not any(other.startswith(f"{name}.") for other in attention)]
+    return sorted(inner or whole)
 
 
 def first_position(model: "PreTrainedModel", family: Family) -> int | None:

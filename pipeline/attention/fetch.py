@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -106,16 +107,27 @@ def weight_files(name: str, files: Iterable[str], place: Callable[[str], Path]) 
     if _INDEX in files:
         return _indexed(name, place(_INDEX), files)
     if pickled_weights(files):
-        target = f"models/{Path(name).name}"
+        target = _converted(name)
+        revision = (
+            ", or name a revision that was converted (refs/pr/N, listed on the model's page under Community)"
+            if not Path(name).expanduser().is_dir()  # only the hub has revisions
+            else ""
+        )
         message = (
-            f"{KEY}: weights are read from {WEIGHTS}, but {name} has only "
-            f"{', '.join(pickled_weights(files))}; convert them with `python -m pipeline convert {name} "
-            f"{target}` and set model: {target}, or name a revision that was converted (refs/pr/N, listed on "
-            "the model's page under Community)"
+            f"{KEY}: weights are read from {WEIGHTS}, but {name} has only {', '.join(pickled_weights(files))}; convert "
+            f"them with `{shlex.join(['python', '-m', 'pipeline', 'convert', name, target])}` and set model: "
+            f"{target}{revision}"
         )
         raise PipelineError(message)
     message = f"{KEY}: {name} must hold {WEIGHTS}, but it has no weights; name another model or revision"
     raise PipelineError(message)
+
+
+def _converted(name: str) -> str:
+    """Return the folder to convert a model into: never the one that it lies in."""
+    folder = Path(name).expanduser()
+    target = Path("models") / folder.resolve().name
+    return f"{target}-safetensors" if target.resolve() == folder.resolve() else str(target)
 
 
 def _indexed(name: str, index: Path, files: set[str]) -> list[str]:

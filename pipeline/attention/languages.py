@@ -126,7 +126,10 @@ def _fitting(name: str, key: str, codes: list[str], given: str | None, language:
     found = None if language is None else closest_code(language, codes)
     if found is not None:
         return found
-    return _refuse(name, key, codes, language or "", "and none fits corpus.pair's" if language else "no pair is given:")
+    how = "and none fits corpus.pair's" if language else "no pair is given:"
+    return _refuse(
+        name, key, codes, language or "", how, where=f" where corpus.pair has {language!r}" if language else ""
+    )
 
 
 def closest_code(language: str, codes: list[str]) -> str | None:
@@ -163,11 +166,12 @@ def _readable(code: str) -> bool:
     return True
 
 
-def _refuse(name: str, key: str, codes: list[str], arrived: str, how: str) -> NoReturn:
+def _refuse(name: str, key: str, codes: list[str], arrived: str, how: str, *, where: str = "") -> NoReturn:
+    """Refuse a language without a code; `where` says which text a code in the parameters holds for."""
     near = difflib.get_close_matches(arrived, codes, n=3, cutoff=0.4) or sorted(codes)[:3]
     message = (
         f"translators.{key}: must be one of the {len(codes)} language codes of the tokeniser of {name}, "
-        f"{how} {arrived!r}; set {key} to {', '.join(near)} or another of its codes"
+        f"{how} {arrived!r}; set {key} to {', '.join(near)} or another of its codes{where}"
     )
     raise PipelineError(message)
 
@@ -185,6 +189,6 @@ def _task_prefix(name: str, config: "PretrainedConfig", pair: str | None) -> str
     message = (
         f"translators.prefix: {name} is told the languages by a prefix and names those of {', '.join(sorted(prefixes))}, "
         f"but the pair is {pair!r}; set prefix to the words that it was trained with (such as "
-        f"{next(iter(prefixes.values()))!r}), or to '' for none"
+        f"{next(iter(prefixes.values()))!r}) where corpus.pair is {pair!r}, or to '' for none"
     )
     raise PipelineError(message)

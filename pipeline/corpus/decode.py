@@ -27,6 +27,8 @@ _USUAL = (
     "gb18030", "cp932", "shift_jis", "euc_jp", "big5", "cp949", "euc_kr",
 )  # fmt: skip
 _LOOKED_AT = 1 << 16
+# What unpacks from the standard input; gzip and zstd would look at a name's ending.
+_UNPACK = {"gzip": "gzip -dc", "zip": "funzip", "zstd": "zstd -dc", "xz": "xz -dc", "bzip2": "bzip2 -dc"}
 _SHOWN = 40
 
 
@@ -89,9 +91,13 @@ class _File:
     packings: list[str]
 
     def convert(self, options: str) -> str:
-        """Return the command that writes the file anew in UTF-8."""
-        first = "unpack the file, then " if self.packings else ""
-        return f"{first}`iconv {options} -t utf-8 {shlex.quote(str(self.path))} > NEW`"
+        """Return the command that writes the file anew, unpacked and in another encoding."""
+        path = shlex.quote(str(self.path))
+        if not self.packings:
+            return f"`iconv {options} {path} > NEW`"
+        outer, *inner = self.packings
+        first = f"unzip -p {path}" if outer == "zip" else f"{_UNPACK[outer]} < {path}"
+        return f"`{' | '.join([first, *(_UNPACK[packing] for packing in inner), f'iconv {options}'])} > NEW`"
 
 
 def _refuse_bytes(file: _File, data: bytes, encoding: str, start: int) -> NoReturn:
@@ -108,20 +114,21 @@ def _refuse_bytes(file: _File, data: bytes, encoding: str, start: int) -> NoRetu
     if sum(not char.isascii() for char in known) > 2 * broken:
         message = (
             f"{file.path}: must be UTF-8, but {where}; {broken} such places in a text that is UTF-8 otherwise: correct "
-            f"them, or leave them out by {file.convert('-c -f utf-8')}"
+            f"them, or leave them out by {file.convert('-c -f utf-8 -t utf-8')}"
         )
         raise PipelineError(message)
     guess = guess_encoding(data)
+    known_to_iconv = guess.replace("_", "-")
     shown = data[begin:].split(b"\n", 1)[0].rstrip(b"\r").decode(guess, errors="replace")[:_SHOWN]
     message = (
         f"{file.path}: must be UTF-8, but {where}; it may be {guess}, in which the line begins {shown!r}: "
-        f"if that is right, convert it by {file.convert(f'-f {guess}')}"
+        f"if that is right, convert it by {file.convert(f'-f {known_to_iconv} -t utf-8')}"
     )
     raise PipelineError(message)
 
 
 def guess_encoding(data: bytes) -> str:
-    """Return the name of the encoding that bytes which are not UTF-8 may have, as iconv and Python know it.
+    """Return the name of the encoding that bytes which are not UTF-8 may have, as Python knows it.
 
     The usual one that charset-normalizer finds least garbled, and most like a language; of equals the more usual, and
     Windows' for western Europe, or Latin-1, where the text is the same in it.
@@ -143,10 +150,9 @@ def guess_encoding(data: bytes) -> str:
 
 def _refuse_misread(file: _File, data: bytes) -> NoReturn:
     source = "UTF-8" if data.startswith(_MISREAD[2]) else "UTF-16"
-    back = "unpack the file, then " if file.packings else ""
     message = (
         f"{file.path}: must be text, but it begins with {data[:4].decode()!r}, the byte order mark of {source} read as Latin-1: it "
         f"was converted from the wrong encoding; name the original, which is read as it is, or go back by "
-        f"{back}`iconv -f utf-8 -t iso8859-1 {shlex.quote(str(file.path))} > NEW`"
+        f"{file.convert('-f utf-8 -t iso8859-1')}"
     )
     raise PipelineError(message)

@@ -66,7 +66,7 @@ def lemmatise_pairs(pairs: Sequence[SentencePair], *, tool: str, src_lang: str, 
         If there is no such tool: the notebook's convention needs one.
     """
     if tool == "none":
-        message = "words.lemmas: the convention reads lemmatised text, but it is none; use simplemma"
+        message = "words.lemmas: the convention reads lemmatised text, but it is none; use simplemma, or convention: corrected"
         raise PipelineError(message)
     done = []
     for pair in pairs:

@@ -223,7 +223,7 @@ def _check_pieces(rows: Sequence[str], lang: str) -> None:
             message = (
                 f"corpus: must be text or words, but {len(found)} of the first {len(rows)} rows of {lang} hold sub-words "
                 f"({mark}: {found[0].strip()!r}); join them by `sed -E '{undo}' FILE > NEW`, or take them as words with "
-                "words.pretokenised: true"
+                "words.pretokenised: true (in a command: --words given)"
             )
             raise PipelineError(message)
 

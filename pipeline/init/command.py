@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.corpus.pretokenised import Pretokenised
 from pipeline.errors import PipelineError
 from pipeline.init.compose import Own, name_of
 from pipeline.init.folder import copy_project, stage
@@ -29,6 +30,7 @@ class Options:
     translators: Sequence[str] = ()
     reads: str | None = None
     positions: str | None = None
+    words: Pretokenised = "auto"
     n_pairs: int | None = None
 
 
@@ -98,6 +100,7 @@ def own_of(options: Options, *, apart: bool, say: Callable[[str], None] = lambda
         gold_base=options.gold_base or 0,
         dictionary=options.dictionary and place(options.dictionary),
         translators=_translators(options, place, say),
+        words=options.words,
     )
 
 

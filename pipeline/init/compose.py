@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 from pipeline._yaml import find, layout, replace_value
+from pipeline.corpus.pretokenised import Pretokenised
 from pipeline.errors import PipelineError
 from pipeline.fill import TEMPLATE
 from pipeline.params import MUSE_PAIRS, Translator
@@ -43,6 +44,8 @@ class Own:
         MUSE's is read if there is none.
     translators : mapping of str to Translator
         By name; the demo's if there are none.
+    words : {"auto", True, False}
+        Whether words stand between spaces already.
     """
 
     pair: str
@@ -54,6 +57,7 @@ class Own:
     gold_base: int = 0
     dictionary: str | None = None
     translators: Mapping[str, Translator] | None = None
+    words: Pretokenised = "auto"
 
 
 def compose(own: Own, *, n_pairs: int | None = None) -> str:
@@ -95,6 +99,7 @@ def _values(own: Own, n_pairs: int | None) -> dict[str, Any]:
         "sample.n_pairs": n_pairs,
         "sample.min_words": MIN_WORDS,
         "sample.max_words": MAX_WORDS,
+        "words.pretokenised": own.words,
         "words.lemmas": "simplemma" if known else "none",
         "lexicon.source": "files" if own.dictionary else "muse",
         "lexicon.path": own.dictionary,

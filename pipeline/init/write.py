@@ -108,7 +108,14 @@ def _checked(part: Path, text: str) -> Params:
 def _told(params: Params, source: Source, say: Callable[[str], None]) -> tuple[str, str, str]:
     """Return what text, dictionary and hand-made links are, all of which can be read."""
     corpus, lexicon = params.corpus, params.lexicon
-    pairs, found = select_pairs(source, params.sample, src_lang=corpus.src_lang, tgt_lang=corpus.tgt_lang, say=say)
+    pairs, found = select_pairs(
+        source,
+        params.sample,
+        src_lang=corpus.src_lang,
+        tgt_lang=corpus.tgt_lang,
+        pretokenised=params.words.pretokenised,
+        say=say,
+    )
     dropped = ", ".join(f"{n} {reason}" for reason, n in found["dropped"].items() if n) or "none"
     text = f"{corpus.pair}, {len(pairs)} pairs of {found['n_rows']} rows (dropped: {dropped})"
     if lexicon.path:

@@ -1,5 +1,6 @@
 """The schema of params.yaml: one frozen model a block; what cannot be is refused before any stage runs."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -98,7 +99,11 @@ class Params(Block):
     @model_validator(mode="after")
     def _agrees(self) -> "Params":
         if self.lexicon.source == "demo" and self.corpus.pair != DEMO_PAIR:
-            refuse(f"lexicon.source: the demo lexicon is {DEMO_PAIR}, but corpus.pair is {self.corpus.pair!r}")
+            refuse(
+                f"lexicon.source: the demo lexicon is {DEMO_PAIR}, but corpus.pair is {self.corpus.pair!r}; "
+                "use source: files with the path of a dictionary"
+                + (", or source: muse" if self.corpus.pair in MUSE_PAIRS else "")
+            )
         if self.lexicon.source == "muse" and self.corpus.pair not in MUSE_PAIRS:
             refuse(
                 f"lexicon.source: muse has no {self.corpus.pair} (corpus.pair), only English with "
@@ -113,16 +118,31 @@ class Params(Block):
         if self.sample.n_pairs is None and self.corpus.source == "wmt14":
             refuse("sample.n_pairs: a number for corpus.source: wmt14, which has millions, but it is None; write one")
         if self.sample.n_pairs is not None and (self.report.pair or 0) >= self.sample.n_pairs:
-            refuse(f"report.pair: below sample.n_pairs ({self.sample.n_pairs}), but it is {self.report.pair}")
+            refuse(
+                f"report.pair: below sample.n_pairs ({self.sample.n_pairs}), but it is {self.report.pair}; "
+                "lower it, or set it to null"
+            )
         if self.extract.keep == "sums":
             self._check_stored()
         if self.words.lemmas == "simplemma":
-            _check_lemmas("corpus.pair", self.corpus.pair)
-            for i, gold in enumerate(self.gold if convention_of(self.convention).text == "lemmas" else ()):
-                _check_lemmas(f"gold.{i}.pair", gold.pair)
+            self._check_lemmas()
         if self.words.lemmas == "none" and convention_of(self.convention).text == "lemmas":
-            refuse(f"words.lemmas: convention: {self.convention} reads lemmatised text, but it is none; use simplemma")
+            refuse(
+                f"words.lemmas: convention: {self.convention} reads lemmatised text, but it is none; "
+                "use simplemma, or convention: corrected"
+            )
         return self
+
+    def _check_lemmas(self) -> None:
+        """Refuse a language without dictionary forms; where a convention reads these, none is no way out."""
+        pairs, remedy = {"corpus.pair": self.corpus.pair}, "none"
+        if convention_of(self.convention).text == "lemmas":
+            pairs |= {f"gold.{i}.pair": gold.pair for i, gold in enumerate(self.gold)}
+            remedy = f"none with convention: corrected ({self.convention} reads lemmatised text)"
+        for key, pair in pairs.items():
+            for lang in pair.split("-"):
+                if not _has_lemmas(lang):
+                    refuse(f"words.lemmas: simplemma does not know the language {lang!r} of {key}; use {remedy}")
 
     def _check_stored(self) -> None:
         """Refuse single pairs beyond those whose blocks are stored where only sums are kept."""
@@ -135,17 +155,17 @@ class Params(Block):
         }
         for key, (value, most) in limits.items():
             if value > most:
+                with_engine = " with engine: local" if self.extract.engine == "ray" else ""
                 refuse(
-                    f"{key}: at most {most} where extract.keep is sums, but it is {value}; lower it, or keep: blocks"
+                    f"{key}: at most {most} where extract.keep is sums, but it is {value}; lower it, or "
+                    f"keep: blocks{with_engine}"
                 )
 
 
-def _check_lemmas(key: str, pair: str) -> None:
+def _has_lemmas(lang: str) -> bool:
     from simplemma.strategies.dictionaries.dictionary_factory import SUPPORTED_LANGUAGES
 
-    for lang in pair.split("-"):
-        if lang not in SUPPORTED_LANGUAGES:
-            refuse(f"words.lemmas: simplemma does not know the language {lang!r} of {key}; use none")
+    return lang in SUPPORTED_LANGUAGES
 
 
 def named_paths(params: Params) -> dict[str, str]:
@@ -184,7 +204,7 @@ def load_params(path: str | Path = "params.yaml", *, check_paths: bool = True, c
     raw = read_yaml(Path(path), blocks=Params.model_fields)
     refuse_outdated(Path(path), raw)
     missing = [name for name in Params.model_fields if name not in raw] if complete else []
-    remedy = f"this block is missing; run `python -m pipeline validate --fill {path}`"
+    remedy = f"this block is missing; run `python -m pipeline validate --fill {shlex.quote(str(path))}`"
     problems = [f"{name}: {remedy}" for name in missing]
     params = None
     try:

@@ -143,10 +143,10 @@ class Extract(Block):
         if "trained" not in self.controls:
             refuse(
                 "controls: must hold trained (and may hold random_init, weight_shuffled), "
-                f"but it is {list(self.controls)}"
+                f"but it is {list(self.controls)}; add it"
             )
         if "attention" not in self.weights:
-            refuse(f"weights: must hold attention (and may hold norm), but it is {list(self.weights)}")
+            refuse(f"weights: must hold attention (and may hold norm), but it is {list(self.weights)}; add it")
         if self.engine == "ray" and self.keep != "sums":
             refuse(f"engine: ray is for keep: sums, but keep is {self.keep}; use local, or keep: sums")
         missing = sorted({view.states for views in VIEWS.values() for view in views} - set(self.states))

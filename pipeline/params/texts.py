@@ -111,9 +111,11 @@ class Sample(Block):
     @model_validator(mode="after")
     def _agrees(self) -> "Sample":
         if self.min_words > self.max_words:
-            refuse(f"min_words: at most max_words ({self.max_words}), but it is {self.min_words}")
+            refuse(
+                f"min_words: at most max_words ({self.max_words}), but it is {self.min_words}; lower it, or raise max_words"
+            )
         if self.min_links > self.max_words:
-            refuse(f"min_links: at most max_words ({self.max_words}), but it is {self.min_links}")
+            refuse(f"min_links: at most max_words ({self.max_words}), but it is {self.min_links}; lower it")
         return self
 
 

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import ValidationError
 from transformers import AutoConfig
 
 from pipeline._messages import explain
 from pipeline.attention.extract import make_reader
-from pipeline.attention.families import FAMILIES, fitting
+from pipeline.attention.families import FAMILIES, fitting, is_certain
 from pipeline.attention.fetch import model_folder
 from pipeline.attention.load import Translator, load_spec
 from pipeline.attention.reader import DEFAULT, Asked, Reader
@@ -29,8 +28,9 @@ class Named:
 
     Attributes
     ----------
-    reads : {"cross", "joint"}, optional
-        A decoder over an encoder, or one encoder over both sides; found from its configuration where that is certain.
+    reads : {"cross", "joint", "prompt"}, optional
+        A decoder over an encoder, one encoder over both sides, or a language model that is asked for a translation;
+        the first two are found from its configuration where that is certain.
     positions : {"continue", "restart"}, optional
         Position numbers of the target, for `joint` only: as BERT, which is taken if nothing is said, or as XLM.
     revision : str, optional
@@ -176,7 +176,7 @@ def spec_of(name: str, named: Named = Named(), say: Callable[[str], None] = lamb
         raise PipelineError(message) from None
 
 
-def _guess(name: str, revision: str | None, say: Callable[[str], None]) -> Literal["cross", "joint"]:
+def _guess(name: str, revision: str | None, say: Callable[[str], None]) -> Reads:
     folder, _ = model_folder(name, revision=revision, weights=False, say=say)
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -191,9 +191,9 @@ def _guess(name: str, revision: str | None, say: Callable[[str], None]) -> Liter
         return "cross"
     if kind == "joint" and config.model_type in FAMILIES["joint"]:
         return "joint"
+    remedy = "--reads joint if it is an encoder, or --reads prompt if it is a language model"
     message = (
         f"reads: cannot be told for sure from the configuration of {name} ({config.model_type}), which must be an "
-        "encoder-decoder or an encoder; add --reads joint if it is an encoder, or an entry of params.yaml with "
-        "reads: prompt if it is a language model"
+        f"encoder-decoder or a known encoder; add {f'--reads {kind}' if is_certain(config) else remedy}"
     )
     raise PipelineError(message)

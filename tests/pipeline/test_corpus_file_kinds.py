@@ -169,7 +169,7 @@ def test_short_text_is_taken_for_western(tmp_path: Path) -> None:
     assert guess_encoding("été".encode("cp1252")) == "cp1252"
     assert guess_encoding(bytes(range(128, 256))) == "iso8859-1"
     (tmp_path / "a.gz").write_bytes(gzip.compress("été".encode("cp1252")))
-    with pytest.raises(PipelineError, match=r"convert it by unpack the file, then `iconv -f cp1252"):
+    with pytest.raises(PipelineError, match=r"convert it by `gzip -dc < .*a\.gz \| iconv -f cp1252"):
         read_lines(tmp_path / "a.gz")
 
 
