@@ -255,7 +255,7 @@ def test_progress_sees_the_kept_pairs() -> None:
         (numbered(0), r"all 0 rows were not \(the source has no rows\)"),
         (
             TextRows("files", ["a", "", "b"], ["x", "y", "z"]),
-            r"all 3 rows were not \(1 empty, 2 too_short\); en was split by Moses.*; check the files, corpus\.pair, sample\.min_words",
+            r"all 3 rows were not \(1 empty, 2 too_short\); en was split by Moses.*; check the files and corpus\.pair, lower sample\.min_words",
         ),
     ],
 )
