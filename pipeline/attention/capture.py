@@ -211,7 +211,13 @@ def words_pooled_attention(
     dropout: float = 0.0,
     **extras: Any,
 ) -> tuple[Float[Tensor, "batch query head value_dim"], None]:
-    """Return the attention output; what a watched module saw goes to its `Capture`."""
+    """Return the attention output; what a watched module saw goes to its `Capture`.
+
+    Raises
+    ------
+    PipelineError
+        If a watched module looks at other tokens than those that are read as the source.
+    """
     capture, number = _WATCHED.get(module, (None, 0))
     scores = Scores.of(attention_mask, scaling, extras)
     if capture is None or not capture.views:
@@ -222,6 +228,13 @@ def words_pooled_attention(
         key, value = repeat_heads(key, query.shape[1]), repeat_heads(value, query.shape[1])
         return (scores.weights(query, key).to(value.dtype) @ value).transpose(1, 2).contiguous(), None
     batch, heads, queries = query.shape[:3]
+    if key.shape[2] != capture.views[0].special.shape[1]:
+        message = (
+            f"translators.family.module: must be attention to the {capture.views[0].special.shape[1]} tokens that are "
+            f"read as the source, but that of layer {number} looks at {key.shape[2]}; name the decoder's attention to "
+            "the encoder"
+        )
+        raise PipelineError(message)
     key, value = repeat_heads(key, heads), repeat_heads(value, heads)
     output = value.new_empty(batch, queries, heads, value.shape[3])
     mean = query.new_empty(batch, queries, key.shape[2], dtype=torch.promote_types(query.dtype, torch.float32))

@@ -2,16 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from pipeline.attention.capture import Pooling
 from pipeline.attention.store import PairBlocks
 from pipeline.attention.tokenise import language_tokens
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from pipeline.attention.load import Translator
 
 
 def check_filled(name: str, gaps: Sequence[str]) -> None:
@@ -88,6 +93,27 @@ def fill_padding(
         "add pad_token_id to its config.json"
     )
     raise PipelineError(message)
+
+
+def check_cross(translator: "Translator") -> None:
+    """Refuse modules that the user names but that are not attention of the decoder to the encoder.
+
+    Two tokens are read to three: the decoder's attention to itself, which would pass for the other in a pair of equal
+    lengths, looks at three.
+
+    Raises
+    ------
+    PipelineError
+        If a module looks at other tokens than those of the source, or cannot be watched.
+    """
+    model = translator.model
+    precision = torch.promote_types(model.dtype, torch.float32)
+    ones = partial(torch.ones, dtype=precision, device=translator.device)
+    token = translator.tokenizer.eos_token_id or 0
+    src, tgt = (torch.full((1, n), token, device=translator.device) for n in (2, 3))
+    run = partial(model, input_ids=src, decoder_input_ids=tgt, use_cache=False)
+    with torch.inference_mode():
+        translator.capture.run([Pooling(ones(1, 1, 3), ones(1, 1, 2), ones(1, 2))], partial(translator.forward, run))
 
 
 def check_finite(name: str, blocks: list[PairBlocks]) -> list[PairBlocks]:

@@ -100,7 +100,7 @@ def attention_modules(model: "PreTrainedModel", family: Family, reads: Reads) ->
     paths = [family.module.format(layer=layer) for layer in range(_n_layers(model.config, reads))]
     missing = [path for path in paths if path not in modules]
     if missing:
-        near = difflib.get_close_matches(family.module, _patterns(modules, len(paths)), n=3, cutoff=0.3)
+        near = difflib.get_close_matches(family.module, _patterns(modules, len(paths), reads), n=3, cutoff=0.3)
         message = (
             f"translators.family.module: must name a module of each of {len(paths)} layers of "
             f"{type(model).__name__}, but {family.module!r} gives {missing[0]}, which is not there; "
@@ -117,10 +117,11 @@ def _n_layers(config: "PretrainedConfig", reads: Reads) -> int:
     return next(n for key in (*names, "num_hidden_layers") for part in parts if (n := getattr(part, key, None)))
 
 
-def _patterns(modules: Mapping[str, "nn.Module"], n_layers: int) -> list[str]:
+def _patterns(modules: Mapping[str, "nn.Module"], n_layers: int, reads: Reads) -> list[str]:
     """Return names of attention modules that every layer has, with its number as `{layer}`; innermost ones only.
 
-    Where no class says that it is attention, those of all modules.
+    None that says of itself that it is self-attention where that is not what is read. Where no class says that it is
+    attention, those of all modules.
     """
     numbered = {re.sub(r"(?<=\.)\d+(?=\.)", "{layer}", name, count=1): part for name, part in modules.items()}
     whole = {
@@ -130,7 +131,7 @@ def _patterns(modules: Mapping[str, "nn.Module"], n_layers: int) -> list[str]:
     }
     attention = [name for name, is_attention in whole.items() if is_attention]
     inner = [name for name in attention if not any(other.startswith(f"{name}.") for other in attention)]
-    return sorted(inner or whole)
+    return sorted(name for name in inner or whole if not (reads == "cross" and "self" in name.lower()))
 
 
 def first_position(model: "PreTrainedModel", family: Family) -> int | None:

@@ -23,7 +23,7 @@ from transformers import (
 from transformers.utils import logging as library
 
 from pipeline.attention.capture import NAME, Capture
-from pipeline.attention.checks import check_filled, check_vocabulary, check_weights, fill_padding
+from pipeline.attention.checks import check_cross, check_filled, check_vocabulary, check_weights, fill_padding
 from pipeline.attention.families import Reads, attention_modules, family_of, first_position
 from pipeline.attention.fetch import model_folder
 from pipeline.attention.fresh import shuffle_weights
@@ -240,7 +240,7 @@ def load_translator(
     check_vocabulary(name, model, tokenizer)
     fill_padding(name, model, tokenizer, say)
     model = model.to(target).eval()
-    return Translator(
+    translator = Translator(
         name=name,
         model=model,
         tokenizer=tokenizer,
@@ -251,6 +251,9 @@ def load_translator(
         languages=languages,
         half=half,
     )
+    if family is not None and reads == "cross":
+        check_cross(translator)
+    return translator
 
 
 def _check_head(name: str, model: PreTrainedModel, gaps: Sequence[str]) -> None:

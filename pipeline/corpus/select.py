@@ -88,7 +88,9 @@ def _nothing_kept(source: Source, dropped: dict[str, int], sides: Sequence[SideW
     why = ", ".join(f"{n} {reason}" for reason, n in dropped.items() if n) or "the source has no rows"
     words = "; ".join(f"{side.lang} was split by {side.splitter}" for side in sides)
     limits = {"too_short": "lower sample.min_words", "too_long": "raise sample.max_words"}
-    remedy = ", ".join(["check the files and corpus.pair", *(limits[reason] for reason in limits if dropped.get(reason))])
+    remedy = ", ".join(
+        ["check the files and corpus.pair", *(limits[reason] for reason in limits if dropped.get(reason))]
+    )
     message = (
         f"corpus: at least one pair must be fit to keep, but all {source.n_rows} rows were not ({why})"
         f"{f'; {words}' if words else ''}; {remedy}"
